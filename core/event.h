@@ -1,0 +1,185 @@
+/*
+ * event.h - the event ring: everything that happens in the stack, as fixed-size records, always on.
+ *
+ * core writes one record per segment, state change, timer, drop, retransmission and socket call, under the stack's
+ * lock. A reader in any process copies records out without the lock: it reads `next`, copies, reads `next` again and
+ * discards what was overwritten meanwhile (event_read does that). The record's text form is in trace.h.
+ */
+#ifndef STANDIN_CORE_EVENT_H
+#define STANDIN_CORE_EVENT_H
+
+#include <stdint.h>
+
+#include "env.h"
+#include "err.h"
+
+enum event_kind {
+    EV_NONE,
+    EV_SEG_OUT,  /* seg; why = enum tx_reason */
+    EV_SEG_IN,   /* seg; why = enum drop (DROP_NONE: used) */
+    EV_DROP,     /* a packet that was no good segment; why = enum drop; u.pkt */
+    EV_STATE,    /* u.state */
+    EV_TIMER,    /* u.timer */
+    EV_CALL,     /* u.call */
+    EV_CWND,     /* u.cwnd: congestion window, threshold, state */
+    EV_DGRAM_IN, /* u.pkt */
+    EV_DGRAM_OUT,
+    EV_ICMP_IN, /* u.icmp */
+    EV_ICMP_OUT,
+    EV_MEMBER,  /* u.member: a process came or went */
+    EV_RECOVER, /* the lock's holder died; sock_id is the connection it was touching */
+    EV_KINDS
+};
+
+/* Why a segment was sent. WHY(name, text) */
+#define TX_REASON_LIST                                         \
+    WHY(DATA, "new data")                                      \
+    WHY(ACK, "acknowledges data at once")                      \
+    WHY(DELACK, "delayed acknowledgment")                      \
+    WHY(WINDOW, "window update")                               \
+    WHY(SYN, "opens a connection")                             \
+    WHY(SYNACK, "answers an opening")                          \
+    WHY(FIN, "nothing more to send")                           \
+    WHY(RST, "resets")                                         \
+    WHY(RTO, "retransmission timer fired")                     \
+    WHY(FAST, "fast retransmission")                           \
+    WHY(TLP, "tail loss probe")                                \
+    WHY(LIMITED, "limited transmit")                           \
+    WHY(DUPACK, "out-of-order data: duplicate acknowledgment") \
+    WHY(CHALLENGE, "challenge acknowledgment")                 \
+    WHY(PROBE, "zero-window probe")                            \
+    WHY(KEEPALIVE, "keepalive probe")                          \
+    WHY(TIMEWAIT, "acknowledges again in TIME-WAIT")           \
+    WHY(PMTU, "sent again in smaller segments")                \
+    WHY(DGRAM, "datagram")                                     \
+    WHY(ICMP, "ICMP message")
+
+enum tx_reason {
+    TX_NONE,
+#define WHY(name, text) TX_##name,
+    TX_REASON_LIST
+#undef WHY
+        TX_REASON_COUNT
+};
+
+enum event_timer {
+    EVT_RTO,
+    EVT_PERSIST,
+    EVT_DELACK,
+    EVT_KEEPALIVE,
+    EVT_TIMEWAIT,
+    EVT_FINWAIT2,
+    EVT_TLP,
+    EVT_REORDER,
+    EVT_SYNACK,
+    EVT_USER,
+    EVT_PACE,
+    EVT_TIMER_COUNT
+};
+
+enum event_timer_act { EVT_SET, EVT_FIRED, EVT_CANCELLED };
+
+enum event_call {
+    EVC_NONE,
+    EVC_SOCKET,
+    EVC_BIND,
+    EVC_LISTEN,
+    EVC_ACCEPT,
+    EVC_CONNECT,
+    EVC_SEND,
+    EVC_RECV,
+    EVC_SHUTDOWN,
+    EVC_CLOSE,
+    EVC_SETSOCKOPT,
+    EVC_GETSOCKOPT,
+    EVC_CALL_COUNT
+};
+
+struct event {
+    nsec at;
+    uint32_t sock_id; /* 0: none */
+    uint32_t tid;
+    uint8_t kind; /* enum event_kind */
+    uint8_t why;  /* enum tx_reason or enum drop or enum event_timer ... by kind */
+    uint8_t member;
+    uint8_t proto;
+    uint16_t lport;
+    uint16_t rport;
+    union {
+        struct {
+            uint32_t seq; /* relative to the initial sequence number of its direction */
+            uint32_t ack;
+            uint32_t len;
+            uint32_t wnd;  /* scaled: bytes */
+            uint32_t cwnd; /* bytes */
+            uint32_t ssthresh;
+            uint32_t inflight;
+            uint32_t srtt_us;
+            uint16_t flags; /* low byte as on the wire, bit 8: AE */
+            uint16_t gso;
+            uint32_t rto_us;
+        } seg;
+        struct {
+            uint8_t from, to; /* enum tcp_state */
+            uint16_t line;
+            char func[24];
+        } state;
+        struct {
+            uint8_t timer, act;
+            nsec at;
+        } timer;
+        struct {
+            uint8_t call; /* enum event_call */
+            int8_t err;   /* enum err */
+            uint16_t arg2;
+            int32_t fd;
+            int64_t ret;
+            uint64_t arg;
+        } call;
+        struct {
+            uint32_t cwnd, ssthresh, inflight;
+            uint8_t ca_state;
+        } cwnd;
+        struct {
+            uint32_t len;
+            uint8_t ver;
+        } pkt;
+        struct {
+            uint8_t type, code;
+            uint16_t len;
+            uint32_t info;
+        } icmp;
+        struct {
+            uint32_t pid;
+            uint8_t joined;
+        } member;
+        uint8_t raw[40];
+    } u;
+};
+
+_Static_assert(sizeof(struct event) == 64, "a record is one cache line");
+
+#define EVENT_RING_LEN 16384u /* a power of two: 1 MiB */
+
+struct event_ring {
+    uint64_t next; /* number of records ever begun; record i lies at i % EVENT_RING_LEN */
+    uint64_t pad[7];
+    struct event ev[EVENT_RING_LEN];
+};
+
+/* The next record to fill, with at, tid and member set and the rest zero; call event_end when it is filled. */
+struct event *event_begin(struct event_ring *r, const struct env *env, enum event_kind kind);
+void event_end(struct event_ring *r);
+
+/*
+ * Copies records from number *from on into out[0..max), from another thread or process, without a lock. *from becomes
+ * the number after the last one copied; *lost is raised by those that were overwritten before they could be read.
+ * Returns how many were copied. `r` may be a private copy or a mapping that changes meanwhile.
+ */
+uint32_t event_read(const struct event_ring *r, uint64_t *from, struct event *out, uint32_t max,
+                    uint64_t *lost);
+
+const char *tx_reason_name(unsigned why);
+const char *tx_reason_text(unsigned why);
+
+#endif

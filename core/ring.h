@@ -1,0 +1,71 @@
+/*
+ * ring.h - a byte ring addressed by stream offset; holds send and receive data.
+ *
+ * The bytes [head, tail) are present; offsets are 64-bit and never wrap in practice. The memory is one page run whose
+ * size doubles as need grows and is given back when the ring is empty and asked to (ring_trim). Bytes may also be
+ * put beyond tail, inside the capacity (out-of-order data); tail moves over them with ring_commit.
+ *
+ *        head            tail                 head + capacity
+ *          |--- present ---|--- room, holes ------|
+ */
+#ifndef STANDIN_CORE_RING_H
+#define STANDIN_CORE_RING_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "mem.h"
+#include "pkt.h"
+
+struct ring {
+    uint8_t *data; /* NULL while it has no memory */
+    uint64_t head;
+    uint64_t tail;
+    uint8_t order; /* of the page run, while data */
+    uint8_t hint;  /* the order it had before it was trimmed; the first allocation starts there */
+};
+
+static inline size_t ring_len(const struct ring *r)
+{
+    return (size_t)(r->tail - r->head);
+}
+
+static inline size_t ring_cap(const struct ring *r)
+{
+    return r->data ? (size_t)MEM_PAGE << r->order : 0;
+}
+
+/* Empty, at offset `at`, without memory. */
+void ring_init(struct ring *r, uint64_t at);
+
+/* Gives the memory back, contents lost. */
+void ring_fini(struct ring *r, struct mem *m);
+
+/* Makes the capacity at least `need` bytes (from head), moving what is there, including bytes put beyond tail.
+ * 0, or -ERR_NOBUFS (then nothing has changed). */
+int ring_reserve(struct ring *r, struct mem *m, struct env *env, size_t need);
+
+/* Copies n bytes to offset `at`; [at, at + n) lies within [head, head + capacity). tail does not move. */
+void ring_put(struct ring *r, uint64_t at, const void *src, size_t n);
+
+/* Moves tail forward to offset `to`. */
+void ring_commit(struct ring *r, uint64_t to);
+
+/* Copies n bytes from offset `at` without taking them; the range has been put. */
+void ring_get(const struct ring *r, uint64_t at, void *dst, size_t n);
+
+/* Where [at, at + n) lies: one span, or two where it wraps. Returns how many. */
+unsigned ring_spans(const struct ring *r, uint64_t at, size_t n, struct span out[2]);
+unsigned ring_mspans(struct ring *r, uint64_t at, size_t n, struct mspan out[2]);
+
+/* Drops n bytes at the head; n <= ring_len. */
+void ring_drop(struct ring *r, size_t n);
+
+/* Gives the memory back if the ring is empty; it remembers its size (halved) for next time.
+ * The caller knows that nothing lies beyond tail. */
+void ring_trim(struct ring *r, struct mem *m);
+
+/* Recovery: marks the page run. False: the ring is not to be trusted. */
+bool ring_mark(struct ring *r, struct mem *m);
+
+#endif

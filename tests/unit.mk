@@ -1,0 +1,9 @@
+# Unit tests: tests/unit/X_test.c, a cmocka program of its own, linked with core and tests/lib.
+$(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(call obj,$(LIB_SRC)) $(BUILD)/libcore.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(SAN) $(LDFLAGS) -o $@ $^ -lcmocka -lsodium
+
+.PHONY: check-unit
+check-unit: $(UNIT)
+	$(Q)fail=0; for t in $(UNIT); do $$t || fail=1; done; exit $$fail
