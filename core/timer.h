@@ -10,6 +10,7 @@
 #define STANDIN_CORE_TIMER_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "nsec.h"
 
@@ -20,6 +21,7 @@ struct timer {
     struct timer *next;
     struct timer *prev; /* the left sibling, or the parent for a first child; NULL for the root */
     bool queued;
+    uint8_t owner; /* the owner's: in what kind of object it lies */
 };
 
 struct timers {
