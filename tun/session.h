@@ -22,7 +22,7 @@
 #define ARENA_BASE    ((uintptr_t)0x550000000000)
 #define ARENA_MAX     ((size_t)16 << 30)
 #define ARENA_MAGIC   0x6e69646e61747331ull /* "1standin" */
-#define ARENA_STACK   ((size_t)64 << 10) /* where the stack begins */
+#define ARENA_STACK   ((size_t)64 << 10)    /* where the stack begins */
 #define SESSION_NAME  64
 #define SESSION_TOKEN 33 /* 128 bits in hex, and its end */
 
@@ -85,10 +85,10 @@ struct session {
     struct stack *stack;
     struct link link; /* the TUN */
     int arena_fd;
-    int timer_fd; /* shared: set to the stack's deadline */
+    int timer_fd;  /* shared: set to the stack's deadline */
     int keeper_fd; /* connection to the keeper: its end tells us the keeper has gone */
-    int wake_fd; /* AF_UNIX datagram socket of ours, to send wake-ups from */
-    uint32_t me; /* our index among the members */
+    int wake_fd;   /* AF_UNIX datagram socket of ours, to send wake-ups from */
+    uint32_t me;   /* our index among the members */
     size_t mapped; /* bytes of the arena known to be usable */
 };
 
@@ -96,23 +96,23 @@ struct session {
 extern struct session the_session;
 
 enum session_error { /* beside -errno, for messages; texts by session_strerror */
-    SESSION_OK = 0,
-    SESSION_NO_TUN = 10000,   /* /dev/net/tun cannot be opened */
-    SESSION_NO_PERM,          /* TUNSETIFF or netlink refused */
-    SESSION_ADDR_IN_USE,      /* the address or subnet is taken */
-    SESSION_NO_SUBNET,        /* no free 10.77.x.0/24 */
-    SESSION_DEAD,             /* the socket answers no more */
-    SESSION_REFUSED,          /* not the same user, no token */
-    SESSION_BUILD,            /* made by another build */
-    SESSION_NO_ARENA,         /* the address range is taken, or no memory */
-    SESSION_NO_KEEPER,        /* the keeper could not be started */
-    SESSION_FULL,             /* MEMBERS_MAX */
+                     SESSION_OK = 0,
+                     SESSION_NO_TUN = 10000, /* /dev/net/tun cannot be opened */
+                     SESSION_NO_PERM,        /* TUNSETIFF or netlink refused */
+                     SESSION_ADDR_IN_USE,    /* the address or subnet is taken */
+                     SESSION_NO_SUBNET,      /* no free 10.77.x.0/24 */
+                     SESSION_DEAD,           /* the socket answers no more */
+                     SESSION_REFUSED,        /* not the same user, no token */
+                     SESSION_BUILD,          /* made by another build */
+                     SESSION_NO_ARENA,       /* the address range is taken, or no memory */
+                     SESSION_NO_KEEPER,      /* the keeper could not be started */
+                     SESSION_FULL,           /* MEMBERS_MAX */
 };
 
 struct session_result {
-    int code;        /* SESSION_OK, a SESSION_* or -errno */
-    int err;         /* errno of the failing step, 0 if none */
-    char step[96];   /* what was tried: "open /dev/net/tun" */
+    int code;      /* SESSION_OK, a SESSION_* or -errno */
+    int err;       /* errno of the failing step, 0 if none */
+    char step[96]; /* what was tried: "open /dev/net/tun" */
     char name[SESSION_NAME];
     char token[SESSION_TOKEN];
 };
@@ -157,7 +157,8 @@ unsigned drive_turn(struct session *s, struct env *env, unsigned max, bool *drai
 
 /* A wake-up address: an AF_UNIX datagram socket bound to an abstract name made of `number`. The owner of a pollset keeps
  * number in set->owner; wake_send reaches it from any member of the session. */
-int wake_open(struct session *s, uint32_t *number); /* the descriptor, high and CLOEXEC; or -errno */
+int wake_open(struct session *s,
+              uint32_t *number); /* the descriptor, high and CLOEXEC; or -errno */
 void wake_send(struct session *s, uint32_t number);
 void wake_drain(int fd);
 

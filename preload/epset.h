@@ -1,0 +1,40 @@
+/*
+ * epset.h - an epoll set of the program: the kernel's set for its other descriptors, a pollset for stack sockets.
+ *
+ * Beside the program's own descriptors the kernel's set holds three hidden entries once the first stack socket is added:
+ * the TUN and the shared timerfd (EPOLLEXCLUSIVE) and a wake-up. Their data words are addresses of ours; they are filtered out
+ * of what epoll_wait returns. LT, ET and ONESHOT of stack sockets are the pollset's.
+ */
+#ifndef STANDIN_PRELOAD_EPSET_H
+#define STANDIN_PRELOAD_EPSET_H
+
+#include <signal.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+
+#include "preload/fdtab.h"
+
+struct epset {
+    struct pollset *set;
+    int wake_fd;
+    uint32_t wake_number;
+    uint32_t member; /* who armed it; a forked child arms its own */
+    bool armed;      /* the hidden entries are in the kernel's set */
+    uint32_t turn;   /* counts waits, so that the kernel's entries are looked at every few */
+};
+
+/* epoll_ctl on a set when the descriptor is a stack socket, with Linux's answers. 0 or -errno. */
+int epset_ctl(int epfd, int op, int fd, struct file *target, struct epoll_event *ev);
+
+/* epoll_wait for a set that is FILE_EPOLL. Count or -errno (-EINTR). timeout in ns, NEVER for -1. */
+int epset_wait(int epfd, struct file *ep, struct epoll_event *out, int max, nsec timeout,
+               const sigset_t *mask);
+
+/* The stack socket's descriptor moved to the kernel: its registrations go over (fd keeps its number). */
+void epset_move_to_kernel(struct file *f, int fd);
+
+/* A descriptor of a stack socket was closed: its watches in this process's sets go when the file has no more descriptors. */
+void epset_forget_sock(struct file *f);
+void epset_close(struct file *ep);
+
+#endif
