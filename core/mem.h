@@ -2,7 +2,8 @@
  * mem.h - the stack's memory: pages and fixed-size objects inside one arena.
  *
  * The arena is one range of addresses of which the first part is usable; `env->ops->grow` makes more of it usable.
- * Pages come in powers of two (4 KiB << order) from a buddy allocator; objects come from slabs of one kind each.
+ * Pages come in powers of two (4 KiB << order) from a buddy allocator; objects come from slabs of one kind each, which
+ * are never given back (up to a million objects of a kind).
  *
  * The slabs are the truth and everything else here (free lists, the state of page runs) can be made anew from them:
  * after the holder of the stack's lock died in the middle of a change, the owner calls mem_rebuild_begin, walks the
@@ -52,7 +53,8 @@ size_t mem_size(size_t size_max);
  * Lays an allocator out at `at` (page-aligned; its own tables first, then pages up to `base + size_max`).
  * `base`: the start of the arena, for which env->ops->grow counts sizes. obj_size[k]: bytes of an object of kind k,
  * at least sizeof(struct mem_obj). limit: bytes of pages that may be in use at once (0: no limit but size_max).
- * Returns the allocator, or NULL when the arena cannot grow enough.
+ * The memory from `at` on reads as zero when it becomes usable. Returns the allocator, or NULL when the arena cannot
+ * grow enough.
  */
 struct mem *mem_init(void *base, void *at, size_t size_max, const uint32_t obj_size[MEM_KINDS],
                      size_t limit, struct env *env);
@@ -61,7 +63,7 @@ struct mem *mem_init(void *base, void *at, size_t size_max, const uint32_t obj_s
 void *mem_pages_get(struct mem *m, struct env *env, unsigned order);
 void mem_pages_put(struct mem *m, void *pages, unsigned order);
 
-/* An object of a kind, zeroed but for its head; NULL when there is no memory. */
+/* An object of a kind, zeroed but for its head; NULL when there is no memory. It is alive at once. */
 void *mem_obj_get(struct mem *m, struct env *env, enum mem_kind kind);
 void mem_obj_put(struct mem *m, void *obj);
 

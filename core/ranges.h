@@ -43,7 +43,8 @@ uint32_t ranges_total(const struct ranges *r);
 
 void ranges_fini(struct ranges *r, struct mem *m);
 
-/* Recovery: marks the page run; false if it is not to be trusted. */
+/* Recovery: marks the page run. False if it is not one (then the set is empty and without memory). Contents that were
+ * caught in the middle of a change are forgotten. */
 bool ranges_mark(struct ranges *r, struct mem *m);
 
 #endif

@@ -65,7 +65,7 @@ void ring_drop(struct ring *r, size_t n);
  * The caller knows that nothing lies beyond tail. */
 void ring_trim(struct ring *r, struct mem *m);
 
-/* Recovery: marks the page run. False: the ring is not to be trusted. */
+/* Recovery: marks the page run. False: the ring is not to be trusted (then it is empty and without memory). */
 bool ring_mark(struct ring *r, struct mem *m);
 
 #endif
