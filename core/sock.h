@@ -104,6 +104,7 @@ struct sock {
     uint32_t ready;      /* poll bits at the last sock_notify */
     uint8_t err;         /* enum err: pending, taken by SO_ERROR or the next call */
     uint8_t soft_err;    /* enum err: reported if the connection times out (RFC 1122 4.2.3.9) */
+    uint32_t file_flags; /* O_NONBLOCK, O_ASYNC of its open file description: the preload's */
     uint64_t inode;      /* of the descriptor that stands for it; 0: none yet */
     uint32_t uid;        /* of the creator */
     uint32_t owner_pid;  /* of the creator, for ss */
