@@ -200,16 +200,3 @@ bool ranges_mark(struct ranges *r, struct mem *m)
     }
     return true;
 }
-
-bool ranges_mark(struct ranges *r, struct mem *m)
-{
-    if (r->v && (r->order > RANGES_ORDER_MAX || !mem_mark_pages(m, r->v, r->order))) {
-        *r = (struct ranges){0};
-        return false;
-    }
-    if (r->n > ranges_cap(r) || !ranges_sorted(r)) {
-        r->n =
-            0; /* caught in the middle of a change: what is forgotten will be sent again, RFC 2018 8 */
-    }
-    return true;
-}
