@@ -17,10 +17,12 @@ struct stack;
 
 struct demux {
     struct sock **conn; /* page run */
-    struct sock **bind;
+    struct sock **
+        bind; /* page run: two lists per bucket, those a packet may be for, and those that only hold a port */
     uint32_t conn_mask;
     uint32_t bind_mask;
     uint32_t nconn;
+    uint32_t nbind;
     uint8_t conn_order;
     uint8_t bind_order;
     struct sock *last; /* the connection found last */
@@ -35,6 +37,9 @@ struct sock *demux_conn(struct stack *st, uint8_t proto, const struct flow *f);
 /* The listener (TCP) or bound socket (UDP, connected ones first) for a packet to f->laddr:lport from raddr:rport: the most
  * specific wins; among SO_REUSEPORT equals the flow's hash chooses. NULL: none. */
 struct sock *demux_bound(struct stack *st, uint8_t proto, const struct flow *f);
+
+/* All datagram sockets a multicast or broadcast packet is for, one after the other; start with NULL. */
+struct sock *demux_each(struct stack *st, uint8_t proto, const struct flow *f, struct sock *prev);
 
 /* Enters a socket under its flow; -ERR_ADDRINUSE when that connection exists, -ERR_NOMEM. */
 int demux_add_conn(struct stack *st, struct env *env, struct sock *s);
@@ -52,7 +57,7 @@ int demux_may_listen(struct stack *st, struct sock *s);
 int demux_pick_port(struct stack *st, struct env *env, struct sock *s, const struct addr *laddr,
                     const struct endpoint *to);
 
-/* A child of a listener shares its port without bind rules. */
+/* A child of a listener shares its port (flow.lport) without bind rules. */
 void demux_share_port(struct stack *st, struct sock *child);
 
 void demux_del_bind(struct stack *st, struct sock *s);

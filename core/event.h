@@ -162,7 +162,7 @@ _Static_assert(sizeof(struct event) == 64, "a record is one cache line");
 #define EVENT_RING_LEN 16384u /* a power of two: 1 MiB */
 
 struct event_ring {
-    uint64_t next; /* number of records ever begun; record i lies at i % EVENT_RING_LEN */
+    uint64_t next; /* number of records ever finished; record i lies at i % EVENT_RING_LEN */
     uint64_t pad[7];
     struct event ev[EVENT_RING_LEN];
 };

@@ -11,7 +11,14 @@ struct stack;
 
 void icmp_input(struct stack *st, struct env *env, const struct ip_hdr *ip);
 
-enum icmp_why { ICMP_PORT_UNREACH, ICMP_PROTO_UNREACH, ICMP_PARAM_PROBLEM, ICMP_REASM_TIME };
+enum icmp_why {
+    ICMP_PORT_UNREACH,
+    ICMP_PROTO_UNREACH,
+    ICMP_PARAM_PROBLEM, /* a field */
+    ICMP_PARAM_OPTION,  /* IPv6: an option not known; also answered to multicast */
+    ICMP_PARAM_CHAIN,   /* IPv6: the first fragment lacks headers, RFC 7112 */
+    ICMP_REASM_TIME,
+};
 
 /* Answers `ip` with an error, if RFC 1122 3.2.2 and the rate limit allow it. `at`: the pointer of a parameter problem. */
 void icmp_send_error(struct stack *st, struct env *env, const struct ip_hdr *ip, enum icmp_why why,

@@ -32,6 +32,9 @@ struct ip_hdr {
     uint32_t frag_id;
     bool csum_ok; /* from the link */
     uint16_t gso_size;
+    uint8_t
+        bad_why; /* of a packet that is no good: which ICMP error it deserves, 1 + enum icmp_why; 0: none */
+    uint32_t bad_at; /* and where in the packet the fault lies */
 };
 
 /* Parses and checks one packet. DROP_NONE, or why it is no good. Accepts a super-segment with IPv4 total length 0. */
@@ -45,6 +48,23 @@ bool ip_source_for(const struct stack *st, const struct addr *dst, struct addr *
 
 /* The largest IP packet towards dst: the device's MTU, or the path's if ICMP said so. */
 uint32_t ip_mtu(const struct stack *st, const struct addr *dst);
+
+/* Enters what ICMP said about the path; for ten minutes (Linux's mtu_expires). A value not below the device's MTU takes
+ * the entry out. */
+void ip_pmtu_set(struct stack *st, struct env *env, const struct addr *dst, uint32_t mtu);
+
+/* The timer of that table is due. */
+void ip_pmtu_expire(struct stack *st, struct env *env);
+
+/* An address a socket may be bound to and packets to which never leave: ours, 127/8, ::1. */
+bool ip_is_local(const struct stack *st, const struct addr *a);
+
+/* 255.255.255.255 or the broadcast address of one of our subnets. */
+bool ip_is_broadcast(const struct stack *st, const struct addr *a);
+
+/* A socket joins or leaves a multicast group; counted. -ERR_NOBUFS when the table is full. */
+int ip_join(struct stack *st, const struct addr *group);
+void ip_leave(struct stack *st, const struct addr *group);
 
 struct ip_send {
     struct addr src;

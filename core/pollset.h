@@ -27,7 +27,7 @@ struct watch {
     struct pollset *set;
     uint64_t data;
     int32_t key;     /* the caller's, unique within the set: the descriptor's number */
-    uint32_t events; /* LX_POLL* and LX_EPOLL*; 0 after ONESHOT fired */
+    uint32_t events; /* LX_POLL* and LX_EPOLL*, ERR and HUP always; 0 after ONESHOT fired */
     bool in_ready;
     struct watch *sock_next, *sock_prev;   /* all watches of the socket */
     struct watch *set_next, *set_prev;     /* all watches of the set */
@@ -93,6 +93,6 @@ void sock_notify(struct stack *st, struct sock *s, uint32_t bits);
 void sock_unwatch(struct stack *st, struct sock *s);
 
 /* Recovery: makes every list here anew from the live watches and sets, everything marked ready to be re-checked. */
-void pollset_rebuild(struct stack *st);
+void pollset_rebuild(struct stack *st, struct env *env);
 
 #endif

@@ -99,6 +99,8 @@ struct sock {
     bool orphan     : 1; /* no member holds it any more */
     bool in_conn    : 1; /* in the table of connections */
     bool in_bind    : 1; /* in the table of bound ports */
+    bool bind_held  : 1; /* there only to hold the port: a TCP connection (demux.c) */
+    bool auto_port  : 1; /* connect chose the port: others may share it towards other peers */
     bool rcv_shut   : 1; /* shutdown(SHUT_RD) */
     bool snd_shut   : 1; /* shutdown(SHUT_WR) */
     uint32_t ready;      /* poll bits at the last sock_notify */
@@ -112,6 +114,7 @@ struct sock {
     struct watch *watches;  /* who wants to know about its readiness (pollset.h) */
     struct sock *conn_next; /* demux.h */
     struct sock *bind_next;
+    struct sock *bind_prev;
     struct sock_opts opt;
 };
 

@@ -31,6 +31,12 @@
 
 #define STACK_ADDRS_MAX 8u
 #define STACK_PMTU_MAX  64u
+#define STACK_MCAST_MAX 16u
+#define STACK_FRAG_HASH 64u
+#define STACK_ICMP_HASH 64u
+
+/* What a struct timer lies in (its field `owner`); every other value is a connection's. */
+enum timer_owner { TIMER_TCP = 0, TIMER_FRAG = 0xf0, TIMER_PMTU = 0xf1 };
 
 /* An address of ours and the subnet it is in. */
 struct ifaddr {
@@ -63,7 +69,20 @@ struct pmtu {
     nsec until;
 };
 
+/* A multicast group that sockets have joined. */
+struct mcast {
+    struct addr group;
+    uint32_t users; /* 0: free entry */
+};
+
+/* Token bucket of ICMP errors to the destinations of one hash value. */
+struct icmp_rate {
+    nsec at;
+    nsec credit;
+};
+
 struct tcp;
+struct frag;
 
 struct stack {
     uint64_t magic;
@@ -88,10 +107,11 @@ struct stack {
     struct pollset *wake_head; /* pollset.c */
     struct watch **watch_hash; /* page run */
     uint8_t watch_order;
+    uint32_t nwatches;
 
     struct tcp *flush_head; /* connections with something to send at the end of the batch (tcp.h) */
     struct loop_pkt *loop_head, *loop_tail;
-    uint32_t loop_len;
+    uint32_t loop_len; /* packets in it */
 
     uint8_t isn_secret[16];
     uint8_t ts_secret[16];
@@ -100,9 +120,21 @@ struct stack {
     uint32_t port_seq;
 
     struct pmtu pmtu[STACK_PMTU_MAX];
-    nsec icmp_at; /* token bucket of ICMP errors */
+    uint32_t pmtu_min; /* the least of them: smaller packets need no look-up */
+    struct timer pmtu_timer;
+
+    struct mcast mcast[STACK_MCAST_MAX];
+    uint64_t dgram_number;
+
+    struct frag *frag_hash[STACK_FRAG_HASH]; /* frag.c */
+    struct frag *frag_old, *frag_new;        /* by age */
+    uint32_t nfrags;
+    uint32_t frag_bytes;
+
+    nsec icmp_at; /* token bucket of all ICMP errors */
     uint32_t icmp_tokens;
-    nsec challenge_at; /* RFC 5961 7 */
+    struct icmp_rate icmp_rate[STACK_ICMP_HASH]; /* and those of single destinations */
+    nsec challenge_at;                           /* RFC 5961 7 */
     uint32_t challenge_left;
     uint64_t cookie_seq; /* SO_COOKIE */
     uint64_t generation; /* of the session's life: raised by every recovery */

@@ -16,6 +16,7 @@
 #include "sock.h"
 
 struct stack;
+struct timer;
 
 /* RFC 9293 3.3.2, in its order. */
 enum tcp_state {
@@ -97,8 +98,9 @@ void tcp_input(struct stack *st, struct env *env, const struct ip_hdr *ip);
 bool tcp_icmp_error(struct stack *st, struct env *env, struct sock *s, seq at, enum err err,
                     bool hard);
 
-/* The path to the peer takes at most `mtu` bytes (already entered in the stack's table). */
-void tcp_icmp_pmtu(struct stack *st, struct env *env, struct sock *s, seq at, uint32_t mtu);
+/* The path to the peer takes at most `mtu` bytes (already entered in the stack's table). False: the sequence number is
+ * not in flight (RFC 5927 7.2); nothing was done, and the caller takes the entry back. */
+bool tcp_icmp_pmtu(struct stack *st, struct env *env, struct sock *s, seq at, uint32_t mtu);
 
 /* A timer of a connection is due. */
 void tcp_timer(struct stack *st, struct env *env, struct timer *t);

@@ -17,11 +17,15 @@ struct dgram {
     struct dgram *next;
     struct sock *owner;
     struct recv_info info;
+    uint64_t number; /* of arrival: recovery puts the queues in its order */
+    bool is_err;     /* belongs to the error queue */
     uint32_t len;
     uint8_t order; /* of the page run `data`; payload inside when data is NULL */
     uint8_t *data;
     uint8_t small[256];
 };
+
+#define UDP_GROUPS_MAX 8u
 
 struct udp {
     struct sock s; /* first */
@@ -29,7 +33,10 @@ struct udp {
     struct dgram *err_head, *err_tail;
     uint32_t queued; /* bytes charged against the receive buffer */
     uint32_t dropped;
-    bool cork;
+    bool cork;             /* UDP_CORK */
+    struct dgram *pending; /* what MSG_MORE and UDP_CORK hold back: one datagram in the making */
+    uint8_t ngroups;
+    struct addr group[UDP_GROUPS_MAX]; /* multicast groups it joined */
 };
 
 void udp_init(struct stack *st, struct sock *s);
@@ -49,10 +56,17 @@ bool udp_input(struct stack *st, struct env *env, const struct ip_hdr *ip);
 void udp_ping_input(struct stack *st, struct env *env, const struct ip_hdr *ip);
 
 /* An ICMP error about a datagram of ours: pending error of a connected socket; the error queue with IP_RECVERR. */
-void udp_icmp_error(struct stack *st, struct env *env, struct sock *s, enum err err,
-                    const struct recv_info *ee);
+void udp_icmp_error(struct stack *st, struct env *env, struct sock *s, enum err err, bool hard,
+                    const struct recv_info *ee, const struct span *quoted);
 
-/* Recovery: the queues from the live datagrams. */
+/* Level IPPROTO_UDP, and the groups of IP_ADD_MEMBERSHIP. */
+int udp_setopt(struct stack *st, struct env *env, struct sock *s, int name, const void *val,
+               size_t len);
+int udp_getopt(const struct sock *s, int name, void *val, size_t *len);
+int udp_join(struct stack *st, struct sock *s, const struct addr *group);
+int udp_leave(struct stack *st, struct sock *s, const struct addr *group);
+
+/* Recovery: marks the datagrams' memory and makes the queues anew from them; sockets nobody holds go. */
 void udp_rebuild(struct stack *st, struct env *env);
 
 #endif
