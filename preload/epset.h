@@ -15,12 +15,18 @@
 #include "preload/fdtab.h"
 
 struct epset {
+    struct epset *next; /* all of this process */
     struct pollset *set;
+    uint32_t set_gen; /* of the pollset's place, for a child that copies its parent's */
+    int epfd;         /* a descriptor of it */
     int wake_fd;
     uint32_t wake_number;
     uint32_t member; /* who armed it; a forked child arms its own */
     bool armed;      /* the hidden entries are in the kernel's set */
-    uint32_t turn;   /* counts waits, so that the kernel's entries are looked at every few */
+    bool
+        nested; /* something waits for the set itself: its wake-up stands for the pollset's readiness */
+    uint32_t turn;    /* counts waits, so that the kernel's entries are looked at every few */
+    int32_t next_key; /* for registrations whose descriptor's number went to another socket */
 };
 
 /* epoll_ctl on a set when the descriptor is a stack socket, with Linux's answers. 0 or -errno. */
@@ -36,5 +42,14 @@ void epset_move_to_kernel(struct file *f, int fd);
 /* A descriptor of a stack socket was closed: its watches in this process's sets go when the file has no more descriptors. */
 void epset_forget_sock(struct file *f);
 void epset_close(struct file *ep);
+
+/* The socket got kernel twins: every set that watches it watches them too. */
+void epset_twin(struct file *f);
+
+/* For poll and outer sets: whether the pollset has something, entered. */
+bool epset_ready(struct env *env, struct epset *ep);
+
+/* Makes the set's kernel half show what the pollset shows (an outer set, poll or an inherited copy looks at it). */
+void epset_nest(int epfd, struct file *ep);
 
 #endif

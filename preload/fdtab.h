@@ -57,10 +57,11 @@ struct file {
     uint32_t why;         /* enum file_why */
     uint64_t inode;       /* of the descriptor's file */
     struct sock_ref sock; /* FILE_SOCK */
-    bool decided;         /* bind or connect has chosen the stack */
+    bool decided;         /* listen, connect or an address has chosen the stack: it stays there */
     bool paired;          /* the descriptor is one end of a pair that mirrors readiness (ready.c) */
     int pair_fd;          /* the other end, high; -1 */
-    int twin_fd; /* a kernel socket beside it (wildcard listener's loopback twin), high; -1 */
+    int twin_fd;  /* a kernel socket beside it on loopback (wildcard listener, UDP), high; -1 */
+    int twin6_fd; /* a dual-stack one needs two: 127.0.0.1 is twin_fd, ::1 this one; -1 */
     struct opt_record *opts;
     struct epset *ep; /* FILE_EPOLL (epset.h) */
     struct file *pool_next;
