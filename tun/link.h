@@ -31,6 +31,9 @@ struct link {
  */
 int link_tun_open(struct link *l, char name[16], bool offload, const char **step);
 
+/* The same, but -EBUSY when a device of that name exists already: the name is claimed for us alone. */
+int link_tun_claim(struct link *l, const char name[16], bool offload, const char **step);
+
 /* Around a TUN descriptor that somebody else configured. */
 void link_of_fd(struct link *l, int fd, uint32_t mtu, uint32_t caps);
 

@@ -25,8 +25,14 @@ void loop_stop(struct loop *l);
 /* In a forked child: the thread is gone; frees what it left, without touching the parent's descriptors' state. */
 void loop_forget(struct loop *l);
 
-/* Registers itself anew behind everybody else ("first added is first chosen"): called after a new set was armed. */
-void loop_last(struct loop *l);
+/*
+ * Registers itself anew behind everybody else ("first added is first chosen") and asks the other loops to do the same, the
+ * keeper's last: called after a new set of the program was armed. l may be NULL (no loop of our own).
+ */
+void loop_last(struct session *s, struct loop *l);
+
+/* Runs fn(uv, arg) in the loop's thread, soon. 0 or -errno (nothing will be called). */
+int loop_post(struct loop *l, void (*fn)(struct uv_loop_s *uv, void *arg), void *arg);
 
 /* Runs the loop in the calling thread until loop_quit; for the keeper. */
 int loop_run(struct session *s, void (*started)(struct uv_loop_s *, void *), void *arg);

@@ -19,26 +19,32 @@
 #include "core/stack.h"
 #include "tun/link.h"
 
-#define ARENA_BASE    ((uintptr_t)0x550000000000)
-#define ARENA_MAX     ((size_t)16 << 30)
-#define ARENA_MAGIC   0x6e69646e61747331ull /* "1standin" */
-#define ARENA_STACK   ((size_t)64 << 10)    /* where the stack begins */
-#define SESSION_NAME  64
-#define SESSION_TOKEN 33 /* 128 bits in hex, and its end */
+#define ARENA_BASE      ((uintptr_t)0x550000000000)
+#define ARENA_MAX       ((size_t)16 << 30)
+#define ARENA_MAGIC     0x6e69646e61747331ull /* "1standin" */
+#define ARENA_STACK     ((size_t)64 << 10)    /* where the stack begins */
+#define SESSION_NAME    64
+#define STANDIN_FD_BASE 1024
+#define SESSION_TOKEN   33 /* 128 bits in hex, and its end */
 
 enum member_state {
     MEMBER_FREE,
-    MEMBER_JOINING, /* the keeper reserved the place */
+    MEMBER_JOINING, /* reserved: for a joining process by the keeper, for a forked child by its parent */
     MEMBER_LIVE,
     MEMBER_DEAD, /* died; what it held is being let go */
 };
+
+/* The keeper is member 0, always; programs are 1 and up. */
+#define MEMBER_KEEPER 0u
 
 struct member {
     uint32_t state; /* enum member_state; written under the lock */
     int32_t pid;    /* in the keeper's pid namespace, 0 where unknown */
     uint64_t start; /* its start time (field 22 of /proc/PID/stat): tells a reused pid */
     uint32_t keeper;
-    uint32_t loops; /* its loop serves the TUN now */
+    uint32_t loops;     /* its loop serves the TUN now */
+    uint32_t loop_wake; /* number of its loop's wake-up; 0: no loop */
+    uint32_t parent;    /* MEMBER_JOINING of a fork: who made it */
     char comm[16];
 };
 
@@ -61,18 +67,22 @@ struct arena {
     char build_id[48]; /* of the library that made it; another one is refused */
     uint64_t size;     /* bytes of the file so far: the high-water mark */
     uint64_t size_max;
-    pthread_mutex_t lock; /* robust, process-shared */
-    uint64_t deferred;    /* atomic: work left by those who did not want to wait */
-    uint32_t lock_owner;  /* member index, for people who look from outside */
-    uint32_t ready;       /* atomic: 1 when the stack is made */
+    _Alignas(64) pthread_mutex_t lock; /* robust, process-shared */
+    uint64_t deferred;                 /* atomic, DEFER_*: work left by those who did not wait */
+    uint32_t lock_owner; /* member index, for people who look from outside; it stays after unlock */
+    uint32_t ready;      /* atomic: 1 when the stack is made */
+    nsec armed;          /* what the shared timerfd is set to; NEVER */
+    nsec last_drive;     /* atomic, relaxed: when a program thread last drove the stack */
+    _Alignas(
+        64) uint32_t arm_seq; /* atomic: counts the sets that were armed with the TUN (loop.h) */
+    uint32_t next_wake;       /* atomic: numbers the wake-up sockets */
     struct session_config cfg;
     char name[SESSION_NAME]; /* "@standin-..." */
     char token[SESSION_TOKEN];
     uint32_t creator_uid;
-    nsec armed;      /* what the shared timerfd is set to; NEVER */
-    nsec last_drive; /* atomic, relaxed: when a program thread last drove the stack */
     int32_t keeper_pid;
-    uint32_t next_wake; /* numbers the wake-up sockets */
+    uint32_t keeper_epoch; /* atomic: keepers so far; whoever raises it starts the next one */
+    nsec keeper_claimed;   /* when it was raised last */
     struct member member[MEMBERS_MAX];
     struct stack *stack;
 };
@@ -85,15 +95,22 @@ struct session {
     struct stack *stack;
     struct link link; /* the TUN */
     int arena_fd;
-    int timer_fd;  /* shared: set to the stack's deadline */
-    int keeper_fd; /* connection to the keeper: its end tells us the keeper has gone */
-    int wake_fd;   /* AF_UNIX datagram socket of ours, to send wake-ups from */
-    uint32_t me;   /* our index among the members */
-    size_t mapped; /* bytes of the arena known to be usable */
+    int timer_fd;            /* shared: set to the stack's deadline */
+    int keeper_fd;           /* connection to the keeper: its end tells us the keeper has gone */
+    int wake_fd;             /* AF_UNIX datagram socket of ours, to send wake-ups from */
+    uint32_t me;             /* our index among the members */
+    size_t mapped;           /* bytes of address space mapped at ARENA_BASE */
+    uint32_t forking;        /* between fork_prepare and the fork: the child's index; 0: none */
+    uint32_t keeper_epoch;   /* of the keeper that keeper_fd leads to */
+    const char *keeper_path; /* to start another one; NULL: cannot. The caller's, for good */
+    bool fds_bad;            /* one of ours was closed behind our back: session_fds_check */
 };
 
 /* The process's session (one at most). */
 extern struct session the_session;
+
+/* Told of every descriptor that tun makes for itself (hide) or closes; NULL by default. Set once, before the first use. */
+extern void (*session_fd_hook)(int fd, bool hide);
 
 enum session_error { /* beside -errno, for messages; texts by session_strerror */
                      SESSION_OK = 0,
@@ -115,6 +132,8 @@ struct session_result {
     char step[96]; /* what was tried: "open /dev/net/tun" */
     char name[SESSION_NAME];
     char token[SESSION_TOKEN];
+    bool
+        rejoined; /* session_join after an exec: the member's index, and what it holds, are as before */
 };
 
 /*
@@ -126,8 +145,31 @@ struct session_result session_start(const char *keeper_path, const struct sessio
 /* Joins the session: maps the arena, receives descriptors (moved to high numbers), becomes a member. */
 struct session_result session_join(struct session *s, const char *name, const char *token);
 
-/* After fork, in the child, before any stack verb: becomes a member that holds what the parent held. 0 or -errno. */
+/*
+ * fork. prepare takes the lock and reserves a member for the child, which from then on holds what the caller holds (so
+ * the parent may close its own at once); env is the caller's until parent. parent releases the lock and tells the keeper
+ * whom to watch; pid < 0: fork failed. child runs in the child before its first stack verb; the lock is not its to
+ * release. -ENFILE from prepare (the lock is taken all the same): no place; the child has no session, and
+ * session_fork_child returns it.
+ */
+int session_fork_prepare(struct session *s, struct env *env);
+void session_fork_parent(struct session *s, struct env *env, pid_t child);
 int session_fork_child(struct session *s);
+
+/* Keeps a session alive without being a member (a launcher): a descriptor to hold open, or -errno. */
+int session_hold(const char *name, const char *token);
+
+/* The keeper has gone (keeper_fd is at its end): starts another one with what we hold, or finds the one that another member
+ * started. 0, or -EAGAIN (somebody is at it: ask again soon), -errno. */
+int session_revive(struct session *s);
+bool session_keeper_gone(const struct session *s);
+
+/* Whether our descriptors still are what they were; what was closed behind our back is fetched again from the keeper. Lock
+ * not held. 0 or -errno. */
+int session_fds_check(struct session *s);
+
+/* What tells two builds apart whose arenas differ. */
+const char *session_build_id(void);
 
 /* Leaves in order: lets go of all sockets. Death does the same through the keeper. */
 void session_leave(struct session *s);
@@ -146,8 +188,15 @@ void session_lock(struct session *s, struct env *env);
 bool session_trylock(struct session *s, struct env *env);
 void session_unlock(struct session *s, struct env *env);
 
+/* Leaves work for whoever holds the lock, or does it if nobody does. Never waits; async-signal-safe. */
+#define DEFER_DRIVE 1u /* a turn of the stack */
+void session_defer(struct session *s, uint64_t what);
+
 /* Monotonic now, by the vDSO. */
 nsec session_now(void);
+
+/* The calling thread is not the program's (a loop): its turns do not count as the program's in arena.last_drive. */
+void drive_not_program(void);
 
 /*
  * One turn of the stack for whoever calls, lock held: reads up to `max` packets from the TUN (0: as many as there are),
@@ -161,6 +210,9 @@ int wake_open(struct session *s,
               uint32_t *number); /* the descriptor, high and CLOEXEC; or -errno */
 void wake_send(struct session *s, uint32_t number);
 void wake_drain(int fd);
+
+/* Closes a descriptor of ours and tells the hook. */
+void fd_close(int fd);
 
 /* Moves a descriptor to STANDIN_FD_BASE or above (below the soft limit where that is lower), CLOEXEC. Returns the new one
  * (the old is closed), or the old one when no place was found. */
