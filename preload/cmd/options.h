@@ -1,0 +1,70 @@
+/*
+ * options.h - the one table of options: the parser, --help and the check of the manual page come
+ * from it.
+ *
+ * OPTION(id, long, short, arg, verbs, help): short 0: none; arg NULL: takes none; verbs: VERB_* it
+ * belongs to. What comes after the first word that is not an option is the program's and is not
+ * looked at.
+ */
+#ifndef STANDIN_CMD_OPTIONS_H
+#define STANDIN_CMD_OPTIONS_H
+
+#include <stdbool.h>
+
+enum verb {
+    VERB_NONE = 1, /* before the verb */
+    VERB_RUN = 2,
+    VERB_ALL = 3,
+};
+
+#define OPTION_LIST                                                                          \
+    OPTION(ADDR, "addr", 'a', "ADDR[/BITS]", VERB_RUN,                                       \
+           "the stack's address, once for each family (10.77.0.2/24, fd77::2/64)")           \
+    OPTION(PEER, "peer", 0, "ADDR", VERB_RUN,                                                \
+           "the kernel's address at the other end (10.77.0.1, fd77::1)")                     \
+    OPTION(MTU, "mtu", 0, "BYTES", VERB_RUN, "the largest packet on the TUN (1500)")         \
+    OPTION(OFFLOAD, "offload", 0, "on|off", VERB_RUN,                                        \
+           "leave checksums and segmentation to the kernel (on)")                            \
+    OPTION(SET, "set", 0, "NAME=VALUE", VERB_RUN,                                            \
+           "a setting under its Linux sysctl name: tcp_sack=0, tcp_rmem=4096 65536 1048576") \
+    OPTION(WAIT, "wait", 0, NULL, VERB_RUN,                                                  \
+           "wait for the whole family, daemons too, not only for the program")               \
+    OPTION(VERBOSE, "verbose", 'v', NULL, VERB_RUN, "say on stderr what is done")            \
+    OPTION(HELP, "help", 'h', NULL, VERB_ALL, "this text")                                   \
+    OPTION(VERSION, "version", 0, NULL, VERB_ALL, "the version and what it was built from")
+
+enum option_id {
+#define OPTION(id, longname, shortname, arg, verbs, help) OPTION_##id,
+    OPTION_LIST
+#undef OPTION
+        OPTION_COUNT
+};
+
+#define OPTION_REPEAT_MAX 64
+
+/* What was asked for; texts point into argv. */
+struct options {
+    const char *addr[OPTION_REPEAT_MAX];
+    unsigned naddr;
+    const char *peer[OPTION_REPEAT_MAX];
+    unsigned npeer;
+    const char *set[OPTION_REPEAT_MAX];
+    unsigned nset;
+    const char *mtu;     /* NULL: not given */
+    const char *offload; /* NULL: not given */
+    bool wait;
+    bool verbose;
+    bool help;
+    bool version;
+};
+
+/*
+ * Reads the options of `verb` from argv[1..]. The index of the first word that is not one, or -1
+ * after a message about what is wrong.
+ */
+int options_parse(struct options *o, enum verb verb, int argc, char *const argv[]);
+
+/* The options of `verb` as --help shows them, on stdout. */
+void options_help(enum verb verb);
+
+#endif
