@@ -12,7 +12,7 @@ const uint8_t *rd_bytes(struct rd *r, size_t n)
         r->bad = true;
         return NULL;
     }
-    const uint8_t *p = r->p + r->at;
+    const uint8_t *p = n > 0 ? r->p + r->at : r->p; /* an empty buffer may be NULL */
     r->at += n;
     return p;
 }
@@ -47,7 +47,7 @@ static uint8_t *wr_room(struct wr *w, size_t n)
         w->bad = true;
         return NULL;
     }
-    uint8_t *p = w->p + w->at;
+    uint8_t *p = n > 0 ? w->p + w->at : w->p;
     w->at += n;
     return p;
 }
