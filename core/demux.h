@@ -17,8 +17,7 @@ struct stack;
 
 struct demux {
     struct sock **conn; /* page run */
-    struct sock **
-        bind; /* page run: two lists per bucket, those a packet may be for, and those that only hold a port */
+    struct sock **bind; /* page run; two lists per bucket (demux.c) */
     uint32_t conn_mask;
     uint32_t bind_mask;
     uint32_t nconn;

@@ -32,8 +32,7 @@ struct ip_hdr {
     uint32_t frag_id;
     bool csum_ok; /* from the link */
     uint16_t gso_size;
-    uint8_t
-        bad_why; /* of a packet that is no good: which ICMP error it deserves, 1 + enum icmp_why; 0: none */
+    uint8_t bad_why; /* no good: the ICMP error it deserves, 1 + enum icmp_why; 0: none */
     uint32_t bad_at; /* and where in the packet the fault lies */
 };
 
@@ -72,7 +71,8 @@ struct ip_send {
     uint8_t proto;
     uint8_t tos;
     uint8_t ttl;
-    bool df; /* IPv4 don't-fragment */
+    bool df;   /* don't fragment, in either family */
+    bool loop; /* multicast and broadcast: a copy to ourselves as well */
 };
 
 /* Prepares an outgoing packet: room for the IP header is left at the front; returns where the transport header goes. */

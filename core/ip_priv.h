@@ -1,0 +1,69 @@
+/*
+ * ip_priv.h - what ip.c, ip4.c and ip6.c share.
+ */
+#ifndef STANDIN_CORE_IP_PRIV_H
+#define STANDIN_CORE_IP_PRIV_H
+
+#include "be.h"
+#include "check.h"
+#include "ip.h"
+#include "stack.h"
+
+/* RFC 791 3.1 */
+struct ip4_hdr {
+    uint8_t ver_ihl;
+    uint8_t tos;
+    be16 len;
+    be16 id;
+    be16 frag;
+    uint8_t ttl;
+    uint8_t proto;
+    be16 csum;
+    uint8_t src[4];
+    uint8_t dst[4];
+};
+_Static_assert(sizeof(struct ip4_hdr) == 20, "RFC 791 3.1");
+
+/* RFC 8200 3 */
+struct ip6_hdr {
+    be32 ver_class_flow;
+    be16 len;
+    uint8_t next;
+    uint8_t hops;
+    uint8_t src[16];
+    uint8_t dst[16];
+};
+_Static_assert(sizeof(struct ip6_hdr) == 40, "RFC 8200 3");
+
+/* RFC 8200 4.5 */
+struct ip6_frag_hdr {
+    uint8_t next;
+    uint8_t zero;
+    be16 at; /* offset in bytes, its low three bits reserved, reserved, more */
+    be32 id;
+};
+_Static_assert(sizeof(struct ip6_frag_hdr) == 8, "RFC 8200 4.5");
+
+enum {
+    IP4_DF = 0x4000,
+    IP4_MF = 0x2000,
+    IP4_OFFSET = 0x1fff, /* in units of 8 bytes */
+};
+
+enum { IP6_HOP_BY_HOP = 0, IP6_ROUTING = 43, IP6_FRAGMENT = 44, IP6_NO_NEXT = 59, IP6_DEST = 60 };
+
+enum drop ip4_parse(const struct pkt_in *in, struct ip_hdr *out);
+enum drop ip6_parse(const struct pkt_in *in, struct ip_hdr *out);
+
+/* Writes the header of a packet of `total` bytes; a total that does not fit its field is written as 0. */
+void ip4_build(uint8_t *at, const struct ip_send *how, size_t total, uint16_t id, uint16_t frag);
+void ip6_build(uint8_t *at, const struct ip_send *how, size_t total, uint8_t next);
+
+/* An identification that nobody can foretell and that does not come again soon. */
+uint16_t ip4_next_id(struct stack *st);
+uint32_t ip6_next_id(struct stack *st);
+
+/* The bytes [from, from + n) of the packet's payload as spans; returns how many. */
+uint8_t ip_cut(const struct pkt_out *p, size_t from, size_t n, struct span out[PKT_SPAN_MAX]);
+
+#endif
