@@ -2,8 +2,8 @@
  * enter.h - going into the stack and out again: the session, the lock, and signals.
  *
  * Between enter and leave this thread holds the stack's lock and no signal handler of the program runs in it: the wrapper
- * that stands before every handler (signals.c) saves the signal, adds it to the frame's mask and returns; leave queues it
- * again and unblocks it, and the kernel delivers it with a genuine frame. Nothing between enter and leave may be a
+ * that stands before every handler (signals.c) queues the signal to its own thread again, adds it to the frame's mask and
+ * returns; leave unblocks it, and the kernel delivers it with a genuine frame. Nothing between enter and leave may be a
  * cancellation point or a hooked call.
  *
  *     struct env *env = enter();          NULL: no session; the call is the kernel's
@@ -19,15 +19,25 @@
 
 #include "tun/session.h"
 
+/* thread_state.interrupted: what ran since sleep_begin (sleep.h). */
+enum {
+    INTERRUPTED = 1,            /* a handler of the program */
+    INTERRUPTED_NO_RESTART = 2, /* one without SA_RESTART */
+};
+
 struct thread_state {
     struct env env;
     int depth;       /* inside the stack; handlers are postponed while > 0 */
     int off;         /* > 0: hooks pass through (our own work, a vfork child) */
     int vfork_child; /* this thread runs in a vfork child: pass through */
     pid_t tid;
-    bool postponed;      /* signals.c holds at least one */
-    struct pollset *set; /* this thread's own, for blocking calls; made at first use */
-    int epfd;            /* its kernel set {TUN, timerfd, wake-up}, high; -1 */
+    bool
+        held; /* the stack's lock is ours; stays true when a handler jumps out of a fault in the stack */
+    uint64_t postponed;     /* signals (bit sig - 1) that wait, blocked, until depth is 0 */
+    uint32_t interrupted;   /* INTERRUPTED* */
+    struct pollset *asleep; /* the set this thread is registered on as a sleeper (sleep.h) */
+    struct pollset *set;    /* this thread's own, for blocking calls; made at first use */
+    int epfd;               /* its kernel set {TUN, timerfd, wake-up}, high; -1 */
     int wake_fd;
     uint32_t wake_number;
     uint32_t member; /* the member that made set and epfd: after fork they are made anew */
@@ -35,9 +45,21 @@ struct thread_state {
 
 extern __thread struct thread_state self __attribute__((tls_model("initial-exec")));
 
-/* Joins or starts the session at the first call. NULL when there is none and there will be none (reason kept). */
+/* Joins or starts the session at the first call. NULL when there is none and there will be none (enter_why). */
 struct env *enter(void);
 void leave(struct env *env);
+
+/* Whether enter would go in without joining or starting anything. */
+static inline bool entered_before(void)
+{
+    return the_session.arena != NULL;
+}
+
+/* Why there is no session: a text, "" when there is one or nobody asked yet. */
+const char *enter_why(void);
+
+/* What is put into the environment of programs we start: "STANDIN_SESSION=@name,token", or NULL. */
+const char *enter_session_env(void);
 
 static inline struct stack *the_stack(void)
 {
@@ -50,7 +72,30 @@ static inline bool hooks_off(void)
     return __builtin_expect(self.off | self.vfork_child, 0);
 }
 
+/* No handler of the program runs between the two, without the stack's lock: for process-private tables. They nest. */
+static inline void signals_hold(void)
+{
+    self.depth++;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+void signals_flush(void); /* signals.c */
+
+static inline void signals_let(void)
+{
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    if (--self.depth == 0 && __builtin_expect(self.postponed != 0, 0)) {
+        signals_flush();
+    }
+}
+
 /* core's error as errno: sets errno and returns -1 for a negative value, the value itself otherwise. The one place. */
 int64_t ret_errno(int64_t ret);
+
+/* core's error (an enum err, either sign) as a positive errno, for SO_ERROR and error queues. */
+int errno_of(int64_t err);
+
+/* The same edge for values that carry an errno: -E... of the kernel, of fdtab, epset and sleep. */
+long ret_sys(long ret);
 
 #endif
