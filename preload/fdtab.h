@@ -62,6 +62,7 @@ struct file {
     int pair_fd;          /* the other end, high; -1 */
     int twin_fd;  /* a kernel socket beside it on loopback (wildcard listener, UDP), high; -1 */
     int twin6_fd; /* a dual-stack one needs two: 127.0.0.1 is twin_fd, ::1 this one; -1 */
+    bool twin_any; /* twin_fd of a datagram socket is bound to the wildcard: it reaches all */
     struct opt_record *opts;
     struct epset *ep; /* FILE_EPOLL (epset.h) */
     struct file *pool_next;
