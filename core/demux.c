@@ -319,7 +319,7 @@ void demux_del_conn(struct stack *st, struct sock *s)
     if (d->last == s) {
         d->last = NULL;
     }
-    if (!s->in_conn) {
+    if (!s->in_conn || !d->conn) { /* no table: in the midst of recovery */
         return;
     }
     struct sock **at = conn_bucket(d, s->proto, &s->flow);
@@ -497,7 +497,7 @@ void demux_share_port(struct stack *st, struct sock *child)
 
 void demux_del_bind(struct stack *st, struct sock *s)
 {
-    if (s->in_bind) {
+    if (s->in_bind && st->demux.bind) {
         bind_unlink(&st->demux, s);
     }
     s->bound = false;

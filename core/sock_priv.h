@@ -24,6 +24,9 @@ void sock_leave(struct stack *st, struct sock *s);
 /* As sock_leave, and forgets the peer and every address and port that bind(2) did not name: connect may be tried anew. */
 void sock_forget_peer(struct stack *st, struct sock *s);
 
+/* For a connect or a send to `to` (the wildcard becomes ourselves): the source address. AFNOSUPPORT, NETUNREACH, INVAL. */
+int sock_route(const struct stack *st, const struct sock *s, struct endpoint *to, struct addr *src);
+
 /* The end of the object: out of the tables, no watches, the memory back. The protocol has given its own memory back. */
 void sock_free(struct stack *st, struct sock *s);
 

@@ -1,0 +1,643 @@
+/*
+ * sock.c - theory of operation.
+ *
+ * The verbs of sock.h for all protocols: what Linux's inet_*() and inet6_*() functions check and choose before the
+ * protocol's own function runs. Here addresses are judged, sources and ports chosen, tables entered and left; there
+ * (tcp_*.c, udp.c) the protocol happens.
+ *
+ * Each verb that changes a socket names it in st->touching while it runs: if the process dies in between, recovery
+ * knows which one cannot be trusted. Each leaves one EV_CALL record.
+ *
+ * The life of the addresses of a socket:
+ *
+ *   create     laddr wildcard of its family, lport 0
+ *   bind       laddr and lport as asked         bound, bound_addr, bound_port say what the program named
+ *   connect    laddr, lport chosen if not bound, raddr, rport set, connected
+ *   over       a connection has ended but is held: out of the tables (sock_leave), its names stay readable
+ *   again      connect(AF_UNSPEC), or the failed connect has been reported: as bind left it (sock_forget_peer)
+ */
+#include "sock.h"
+
+#include "check.h"
+#include "demux.h"
+#include "event.h"
+#include "ip.h"
+#include "pollset.h"
+#include "sock_priv.h"
+#include "stack.h"
+#include "tcp.h"
+#include "udp.h"
+
+/* --- what every verb does --- */
+
+/* The compiler may not move these stores over the work between them. */
+static void touch(struct stack *st, struct sock *s, struct sock *s2)
+{
+    __atomic_store_n(&st->touching2, s2, __ATOMIC_RELAXED);
+    __atomic_store_n(&st->touching, s, __ATOMIC_RELAXED);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+static void untouch(struct stack *st)
+{
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    __atomic_store_n(&st->touching, NULL, __ATOMIC_RELAXED);
+    __atomic_store_n(&st->touching2, NULL, __ATOMIC_RELAXED);
+}
+
+struct call {
+    enum event_call call;
+    uint32_t id;
+    uint8_t proto;
+    uint16_t lport, rport;
+    uint16_t arg2;
+    uint64_t arg;
+};
+
+static struct call call_of(enum event_call call, const struct sock *s, uint64_t arg, uint16_t arg2)
+{
+    return (struct call){.call = call,
+                         .id = s->obj.id,
+                         .proto = s->proto,
+                         .lport = s->flow.lport,
+                         .rport = s->flow.rport,
+                         .arg = arg,
+                         .arg2 = arg2};
+}
+
+static void record(struct stack *st, const struct env *env, const struct call *c, int64_t ret)
+{
+    struct event *ev = event_begin(st->events, env, EV_CALL);
+    ev->sock_id = c->id;
+    ev->proto = c->proto;
+    ev->lport = c->lport;
+    ev->rport = c->rport;
+    ev->u.call.call = (uint8_t)c->call;
+    ev->u.call.err = (int8_t)(ret < 0 ? -ret : 0);
+    ev->u.call.arg = c->arg;
+    ev->u.call.arg2 = c->arg2;
+    ev->u.call.fd = -1;
+    ev->u.call.ret = ret < 0 ? -1 : ret;
+    event_end(st->events);
+}
+
+static bool is_tcp(const struct sock *s)
+{
+    return s->proto == LX_IPPROTO_TCP;
+}
+
+static const struct addr *wildcard_of(const struct sock *s)
+{
+    return s->family == LX_AF_INET ? &addr_any4 : &addr_any6;
+}
+
+/* --- birth and end --- */
+
+static void opts_default(struct sock_opts *o)
+{
+    *o = (struct sock_opts){
+        .sndbuf = -1,
+        .rcvbuf = -1,
+        .rcvlowat = 1,
+        .linger_s = -1,
+        .ttl = -1,
+        .hoplimit = -1,
+        .mcast_ttl = 1,
+        .mtu_discover = 1, /* IP_PMTUDISC_WANT */
+        .mtu_discover6 = 1,
+        .max_pacing_rate = UINT64_MAX,
+        .mcast_loop = true,
+    };
+}
+
+void sock_init_common(struct stack *st, struct env *env, struct sock *s, int family, int type,
+                      int proto)
+{
+    (void)st;
+    opts_default(&s->opt);
+    s->type = (uint8_t)type;
+    s->proto = (uint8_t)proto;
+    s->born = env->now;
+    s->flow.laddr = family == LX_AF_INET ? addr_any4 : addr_any6;
+    s->flow.raddr = s->flow.laddr;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    s->family = (uint8_t)family;
+}
+
+void sock_init_child(struct stack *st, struct env *env, struct sock *child,
+                     const struct sock *listener)
+{
+    sock_init_common(st, env, child, listener->family, listener->type, listener->proto);
+    child->opt = listener->opt;
+    child->uid = listener->uid;
+    child->owner_pid = listener->owner_pid;
+    child->bound_addr = listener->bound_addr;
+    child->bound_port = true;
+    child->connected = true;
+}
+
+void sock_leave(struct stack *st, struct sock *s)
+{
+    demux_del_conn(st, s);
+    if (!s->bound_port) {
+        demux_del_bind(st, s);
+    }
+}
+
+void sock_forget_peer(struct stack *st, struct sock *s)
+{
+    sock_leave(st, s);
+    s->connected = false;
+    s->flow.raddr = *wildcard_of(s);
+    s->flow.rport = 0;
+    if (!s->bound_addr) {
+        s->flow.laddr = *wildcard_of(s);
+    }
+    if (!s->bound) {
+        s->flow.lport = 0;
+    }
+}
+
+void sock_free(struct stack *st, struct sock *s)
+{
+    demux_del_conn(st, s);
+    demux_del_bind(st, s);
+    sock_unwatch(st, s);
+    if (st->touching == s) {
+        st->touching = NULL;
+    }
+    if (st->touching2 == s) {
+        st->touching2 = NULL;
+    }
+    mem_obj_put(st->mem, s);
+}
+
+bool sock_live(const struct stack *st, const struct sock *s)
+{
+    if (!s || (s->obj.kind != MEM_TCP && s->obj.kind != MEM_UDP)) {
+        return false;
+    }
+    return mem_obj_at(st->mem, s->obj.kind, s->obj.id) == s && s->family != 0;
+}
+
+/* socket(2)'s third argument: 0 means the usual one. 0, or a negative error. */
+static int proto_of(int family, int type, int proto)
+{
+    if (family != LX_AF_INET && family != LX_AF_INET6) {
+        return -ERR_AFNOSUPPORT;
+    }
+    if (type == LX_SOCK_STREAM) {
+        return proto == 0 || proto == LX_IPPROTO_TCP ? LX_IPPROTO_TCP : -ERR_PROTONOSUPPORT;
+    }
+    if (type != LX_SOCK_DGRAM) {
+        return -ERR_SOCKTNOSUPPORT;
+    }
+    if (proto == 0 || proto == LX_IPPROTO_UDP) {
+        return LX_IPPROTO_UDP;
+    }
+    bool ping = proto == (family == LX_AF_INET ? LX_IPPROTO_ICMP : LX_IPPROTO_ICMPV6);
+    return ping ? proto : -ERR_PROTONOSUPPORT;
+}
+
+struct sock *sock_create(struct stack *st, struct env *env, int family, int type, int proto,
+                         int *err)
+{
+    int p = proto_of(family, type, proto);
+    if (p < 0) {
+        *err = p;
+        return NULL;
+    }
+    struct sock *s = mem_obj_get(st->mem, env, type == LX_SOCK_STREAM ? MEM_TCP : MEM_UDP);
+    if (!s) {
+        *err = -ERR_NOBUFS;
+        return NULL;
+    }
+    sock_hold(s, env->member);
+    sock_init_common(st, env, s, family, type, p);
+    if (is_tcp(s)) {
+        tcp_init(st, env, s);
+    } else {
+        udp_init(st, s);
+    }
+    struct call c = call_of(EVC_SOCKET, s, (uint64_t)family, (uint16_t)type);
+    record(st, env, &c, 0);
+    *err = 0;
+    return s;
+}
+
+void sock_hold(struct sock *s, uint32_t member)
+{
+    CHECK(member < MEMBERS_MAX);
+    s->members.w[member / 64] |= UINT64_C(1) << member % 64;
+}
+
+bool sock_held_by(const struct sock *s, uint32_t member)
+{
+    return member < MEMBERS_MAX && (s->members.w[member / 64] >> member % 64 & 1) != 0;
+}
+
+void sock_release(struct stack *st, struct env *env, struct sock *s, uint32_t member)
+{
+    if (!sock_held_by(s, member)) {
+        return;
+    }
+    s->members.w[member / 64] &= ~(UINT64_C(1) << member % 64);
+    if (sock_held(s)) {
+        return;
+    }
+    struct call c = call_of(EVC_CLOSE, s, 0, 0);
+    touch(st, s, NULL);
+    s->orphan = true;
+    sock_unwatch(st, s);
+    if (is_tcp(s)) {
+        tcp_close(st, env, s);
+    } else {
+        udp_close(st, env, s);
+    }
+    untouch(st);
+    record(st, env, &c, 0);
+}
+
+void sock_release_all(struct stack *st, struct env *env, uint32_t member)
+{
+    static const enum mem_kind kinds[] = {MEM_TCP, MEM_UDP};
+    for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
+        for (struct sock *s = mem_obj_next(st->mem, kinds[k], NULL); s;
+             s = mem_obj_next(st->mem, kinds[k], s)) {
+            sock_release(st, env, s, member);
+        }
+    }
+}
+
+void sock_inherit_all(struct stack *st, uint32_t parent, uint32_t child)
+{
+    static const enum mem_kind kinds[] = {MEM_TCP, MEM_UDP};
+    for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
+        for (struct sock *s = mem_obj_next(st->mem, kinds[k], NULL); s;
+             s = mem_obj_next(st->mem, kinds[k], s)) {
+            if (sock_held_by(s, parent)) {
+                sock_hold(s, child);
+            }
+        }
+    }
+}
+
+/* --- bind, listen, accept --- */
+
+/* Whether bind(2) may name this address. */
+static bool bindable(const struct stack *st, const struct sock *s, const struct addr *a)
+{
+    return addr_is_any(a) || s->opt.freebind || ip_is_local(st, a) || addr_is_multicast(a) ||
+           ip_is_broadcast(st, a);
+}
+
+/* inet_bind's order of checks differs from inet6_bind's: which of two errors shows depends on the family. */
+static int bind_check(const struct stack *st, const struct sock *s, const struct endpoint *at,
+                      bool privileged)
+{
+    bool is4 = addr_is4(&at->addr);
+    if (s->family == LX_AF_INET && !is4) {
+        return -ERR_AFNOSUPPORT;
+    }
+    if (s->family == LX_AF_INET6 && !is4 && addr_is_multicast(&at->addr) && is_tcp(s)) {
+        return -ERR_INVAL;
+    }
+    if (s->family == LX_AF_INET && !bindable(st, s, &at->addr)) {
+        return -ERR_ADDRNOTAVAIL;
+    }
+    if (at->port != 0 && at->port < st->knobs.ip_unprivileged_port_start && !privileged) {
+        return -ERR_ACCES;
+    }
+    bool closed = !is_tcp(s) || tcp_state_of(s) == TCP_CLOSED;
+    if (!closed || s->connected || s->bound) {
+        return -ERR_INVAL;
+    }
+    if (s->family == LX_AF_INET6 && is4 && s->opt.v6only) {
+        return -ERR_INVAL;
+    }
+    return bindable(st, s, &at->addr) ? 0 : -ERR_ADDRNOTAVAIL;
+}
+
+static int do_bind(struct stack *st, struct env *env, struct sock *s, const struct endpoint *at,
+                   bool privileged)
+{
+    int err = bind_check(st, s, at, privileged);
+    if (err != 0) {
+        return err;
+    }
+    if (at->port == 0 && s->opt.bind_no_port) { /* IP_BIND_ADDRESS_NO_PORT: connect will choose */
+        s->flow.laddr = at->addr;
+    } else {
+        err = demux_bind(st, env, s, &at->addr, at->port);
+    }
+    if (err == 0) {
+        s->bound_addr = !addr_is_any(&at->addr);
+        s->bound_port = at->port != 0;
+    }
+    return err;
+}
+
+int sock_bind(struct stack *st, struct env *env, struct sock *s, const struct endpoint *at,
+              bool privileged)
+{
+    touch(st, s, NULL);
+    int err = do_bind(st, env, s, at, privileged);
+    untouch(st);
+    struct call c = call_of(EVC_BIND, s, 0, at->port);
+    record(st, env, &c, err);
+    return err;
+}
+
+static int do_listen(struct stack *st, struct env *env, struct sock *s, int backlog)
+{
+    if (!is_tcp(s)) {
+        return -ERR_OPNOTSUPP;
+    }
+    enum tcp_state state = tcp_state_of(s);
+    if ((state != TCP_CLOSED && state != TCP_LISTEN) || (s->connected && state == TCP_CLOSED)) {
+        return -ERR_INVAL;
+    }
+    if (state == TCP_CLOSED) {
+        struct addr at = s->flow.laddr;
+        int err = s->bound ? demux_may_listen(st, s) : demux_bind(st, env, s, &at, 0);
+        if (err != 0) {
+            return err;
+        }
+    }
+    bool fits = backlog >= 0 && backlog <= st->knobs.somaxconn;
+    return tcp_listen(st, env, s, fits ? backlog : st->knobs.somaxconn);
+}
+
+int sock_listen(struct stack *st, struct env *env, struct sock *s, int backlog)
+{
+    touch(st, s, NULL);
+    int err = do_listen(st, env, s, backlog);
+    untouch(st);
+    struct call c = call_of(EVC_LISTEN, s, (uint64_t)backlog, 0);
+    record(st, env, &c, err);
+    return err;
+}
+
+struct sock *sock_accept(struct stack *st, struct env *env, struct sock *s, int *err)
+{
+    struct sock *child = NULL;
+    *err = -ERR_OPNOTSUPP;
+    touch(st, s, NULL);
+    if (is_tcp(s)) {
+        *err = 0;
+        child = tcp_accept(st, env, s, err);
+    }
+    if (child) {
+        touch(st, s, child);
+        sock_hold(child, env->member);
+    }
+    untouch(st);
+    struct call c = call_of(EVC_ACCEPT, s, child ? child->obj.id : 0, 0);
+    record(st, env, &c, child ? 0 : *err);
+    return child;
+}
+
+/* --- connect --- */
+
+/* Where a connect or a send really goes: the wildcard means ourselves (ip(7); Linux chooses loopback). */
+static void dest_settle(const struct sock *s, struct endpoint *to)
+{
+    static const struct addr loopback4 = {{[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1}};
+    static const struct addr loopback6 = {{[15] = 1}};
+    if (!addr_is_any(&to->addr)) {
+        return;
+    }
+    bool is4 = addr_is4(&to->addr) || addr_is4(&s->flow.laddr);
+    if (s->bound_addr && addr_is4(&s->flow.laddr) == is4) {
+        to->addr = s->flow.laddr;
+    } else {
+        to->addr = is4 ? loopback4 : loopback6;
+    }
+}
+
+int sock_route(const struct stack *st, const struct sock *s, struct endpoint *to, struct addr *src)
+{
+    bool is4 = addr_is4(&to->addr);
+    if (s->family == LX_AF_INET && !is4) {
+        return -ERR_AFNOSUPPORT;
+    }
+    dest_settle(s, to);
+    is4 = addr_is4(&to->addr);
+    if (s->family == LX_AF_INET6 && is4 && s->opt.v6only) {
+        return -ERR_NETUNREACH;
+    }
+    if (!s->bound_addr || addr_is_multicast(&s->flow.laddr) ||
+        ip_is_broadcast(st, &s->flow.laddr)) {
+        return ip_source_for(st, &to->addr, src) ? 0 : -ERR_NETUNREACH;
+    }
+    *src = s->flow.laddr;
+    if (addr_is4(src) != is4) {
+        return -ERR_NETUNREACH;
+    }
+    /* Linux: a loopback source leaves through no other device. */
+    return addr_is_loopback(src) && !ip_is_local(st, &to->addr) ? -ERR_INVAL : 0;
+}
+
+static int connect_tcp(struct stack *st, struct env *env, struct sock *s, struct endpoint to)
+{
+    struct addr src;
+    int err = sock_route(st, s, &to, &src);
+    if (err != 0) {
+        return err;
+    }
+    if (addr_is_multicast(&to.addr) || ip_is_broadcast(st, &to.addr)) {
+        return -ERR_NETUNREACH; /* RFC 9293 3.9.2.3, MUST-46 */
+    }
+    if (!s->bound) {
+        err = demux_pick_port(st, env, s, &src, &to);
+        if (err != 0) {
+            return err;
+        }
+    }
+    s->flow.laddr = src;
+    s->flow.raddr = to.addr;
+    s->flow.rport = to.port;
+    err = demux_add_conn(st, env, s);
+    if (err == 0) {
+        s->connected = true;
+        err = tcp_open(st, env, s);
+    } else if (err == -ERR_ADDRINUSE) {
+        err = -ERR_ADDRNOTAVAIL;
+    }
+    if (err != 0) {
+        sock_forget_peer(st, s);
+        return err;
+    }
+    return -ERR_INPROGRESS;
+}
+
+/* A connect on a socket that has been connecting before. Once the failure has been told, it may try anew. */
+static int connect_tcp_again(struct stack *st, struct env *env, struct sock *s)
+{
+    int err = tcp_connect_again(st, env, s);
+    bool over = err != 0 && err != -ERR_ALREADY && err != -ERR_ISCONN && err != -ERR_INPROGRESS;
+    if (over && tcp_state_of(s) == TCP_CLOSED) {
+        sock_forget_peer(st, s);
+    }
+    return err;
+}
+
+static int connect_dgram(struct stack *st, struct env *env, struct sock *s, struct endpoint to)
+{
+    struct addr src;
+    int err = sock_route(st, s, &to, &src);
+    if (err != 0) {
+        return err;
+    }
+    if (ip_is_broadcast(st, &to.addr) && !s->opt.broadcast) {
+        return -ERR_ACCES;
+    }
+    if (!s->bound) {
+        struct addr at = s->flow.laddr;
+        err = demux_bind(st, env, s, &at, 0);
+        if (err != 0) {
+            return -ERR_AGAIN; /* Linux's inet_autobind */
+        }
+    }
+    if (!s->bound_addr) {
+        s->flow.laddr = src;
+    }
+    s->flow.raddr = to.addr;
+    s->flow.rport = to.port;
+    s->connected = true;
+    return 0;
+}
+
+static int disconnect(struct stack *st, struct env *env, struct sock *s)
+{
+    int err = is_tcp(s) ? tcp_disconnect(st, env, s) : 0;
+    if (err == 0) {
+        if (!is_tcp(s) && !s->bound_port) {
+            demux_del_bind(st, s);
+        }
+        sock_forget_peer(st, s);
+    }
+    return err;
+}
+
+static int do_connect(struct stack *st, struct env *env, struct sock *s, const struct endpoint *to)
+{
+    if (!to) {
+        return disconnect(st, env, s);
+    }
+    if (!is_tcp(s)) {
+        return connect_dgram(st, env, s, *to);
+    }
+    if (tcp_state_of(s) != TCP_CLOSED || s->connected) {
+        return connect_tcp_again(st, env, s);
+    }
+    return connect_tcp(st, env, s, *to);
+}
+
+int sock_connect(struct stack *st, struct env *env, struct sock *s, const struct endpoint *to)
+{
+    touch(st, s, NULL);
+    int err = do_connect(st, env, s, to);
+    untouch(st);
+    struct call c = call_of(EVC_CONNECT, s, 0, to ? to->port : 0);
+    record(st, env, &c, err);
+    return err;
+}
+
+/* --- data --- */
+
+static int64_t do_send(struct stack *st, struct env *env, struct sock *s, const struct span *v,
+                       size_t n, uint32_t flags, const struct endpoint *to)
+{
+    if (!is_tcp(s)) {
+        return udp_send(st, env, s, v, n, flags, to);
+    }
+    if ((flags & LX_MSG_FASTOPEN) != 0 && to && tcp_state_of(s) == TCP_CLOSED && !s->connected) {
+        /* RFC 7413 4.2: without a cookie it is a connect, and the data follows. */
+        return connect_tcp(st, env, s, *to);
+    }
+    return tcp_send(st, env, s, v, n, flags);
+}
+
+int64_t sock_send(struct stack *st, struct env *env, struct sock *s, const struct span *v, size_t n,
+                  uint32_t flags, const struct endpoint *to)
+{
+    touch(st, s, NULL);
+    int64_t ret = do_send(st, env, s, v, n, flags, to);
+    untouch(st);
+    struct call c = call_of(EVC_SEND, s, span_total(v, n), (uint16_t)flags);
+    record(st, env, &c, ret);
+    return ret;
+}
+
+int64_t sock_recv(struct stack *st, struct env *env, struct sock *s, struct mspan *v, size_t n,
+                  uint32_t flags, struct recv_info *info)
+{
+    struct call c = call_of(EVC_RECV, s, mspan_total(v, n), (uint16_t)flags);
+    touch(st, s, NULL);
+    int64_t ret = is_tcp(s) ? tcp_recv(st, env, s, v, n, flags, info)
+                            : udp_recv(st, env, s, v, n, flags, info);
+    untouch(st);
+    record(st, env, &c, ret);
+    return ret;
+}
+
+int sock_shutdown(struct stack *st, struct env *env, struct sock *s, int how)
+{
+    int err = -ERR_INVAL;
+    struct call c = call_of(EVC_SHUTDOWN, s, (uint64_t)how, 0);
+    touch(st, s, NULL);
+    if (how >= LX_SHUT_RD && how <= LX_SHUT_RDWR) {
+        err = is_tcp(s) ? tcp_shutdown(st, env, s, how) : udp_shutdown(st, env, s, how);
+    }
+    untouch(st);
+    record(st, env, &c, err);
+    return err;
+}
+
+/* --- questions --- */
+
+int sock_name(struct stack *st, struct sock *s, struct endpoint *out)
+{
+    (void)st;
+    *out = (struct endpoint){.addr = s->flow.laddr, .port = s->flow.lport};
+    return 0;
+}
+
+int sock_peer(struct stack *st, struct sock *s, struct endpoint *out)
+{
+    (void)st;
+    bool known = s->connected;
+    if (is_tcp(s)) {
+        enum tcp_state state = tcp_state_of(s);
+        /* Linux: what is left in TIME-WAIT is no longer the program's socket. */
+        known = state != TCP_CLOSED && state != TCP_LISTEN && state != TCP_SYN_SENT &&
+                state != TCP_TIME_WAIT;
+    }
+    if (!known) {
+        return -ERR_NOTCONN;
+    }
+    *out = (struct endpoint){.addr = s->flow.raddr, .port = s->flow.rport};
+    return 0;
+}
+
+int64_t sock_ioctl(struct stack *st, struct env *env, struct sock *s, uint32_t request)
+{
+    return is_tcp(s) ? tcp_ioctl(st, env, s, request) : udp_ioctl(st, s, request);
+}
+
+uint32_t sock_ready(const struct stack *st, const struct sock *s)
+{
+    return is_tcp(s) ? tcp_ready(st, s) : udp_ready(st, s);
+}
+
+int sock_take_error(struct sock *s)
+{
+    int err = s->err;
+    s->err = ERR_OK;
+    if (err == ERR_OK && s->type == LX_SOCK_STREAM) {
+        err = s->soft_err; /* Linux: SO_ERROR falls back on sk_err_soft */
+        s->soft_err = ERR_OK;
+    }
+    return err;
+}
