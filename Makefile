@@ -1,8 +1,12 @@
 # standin: see `make help`. Every variable can be set on the command line or in config.mak.
 -include config.mak
 
-CC        ?= gcc
-AR        ?= ar
+ifeq ($(origin CC),default)
+CC = gcc
+endif
+ifeq ($(origin AR),default)
+AR = ar
+endif
 OBJCOPY   ?= objcopy
 BUILD     ?= build
 V         ?= 0
@@ -17,10 +21,12 @@ WARN      ?= -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wvla
 CPPFLAGS  ?=
 CFLAGS    ?= $(OPT)
 LDFLAGS   ?=
+JOBS      ?= $(shell nproc 2>/dev/null || echo 2)
 
-BUILD_ID  := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
+VERSION   := 0.1.0
+BUILD_ID  := $(shell git describe --always --dirty 2>/dev/null || echo $(VERSION))
 ALL_CFLAGS = -std=c11 $(WARN) -fvisibility=hidden -fPIC -fno-strict-aliasing -MMD -MP \
-             -ffile-prefix-map=$(CURDIR)=. -I. $(SAN) $(CPPFLAGS) $(CFLAGS)
+             -ffile-prefix-map=$(CURDIR)=. -I. $(SAN) $(EXTRA) $(CPPFLAGS) $(CFLAGS)
 
 ifeq ($(V),1)
 Q :=
@@ -32,6 +38,7 @@ endif
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
+.SECONDARY:
 MAKEFLAGS += --no-print-directory
 
 obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
@@ -44,7 +51,12 @@ DRILL_SRC := $(wildcard tests/drill/*.c)
 LIB_SRC   := $(wildcard tests/lib/*.c)
 UNIT      := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*_test.c))
 
-include $(wildcard mk/*.mk) $(wildcard core/*.mk tun/*.mk preload/*.mk tests/*.mk examples/*.mk)
+# EXTRA: flags of one folder, set by its fragment for its own objects.
+# What `all` builds; the fragments add their own.
+ALL := $(BUILD)/libcore.a $(BUILD)/standin
+
+include $(wildcard mk/*.mk) $(wildcard core/*.mk tun/*.mk preload/*.mk preload/cmd/*.mk tests/*.mk \
+          tests/*/*.mk examples/*.mk)
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
@@ -55,19 +67,114 @@ $(BUILD)/libcore.a: $(call obj,$(CORE_SRC))
 	$(call say,AR,$@)
 	$(Q)rm -f $@; $(AR) rcs $@ $^
 
-.PHONY: all check check-core clean help format format-check lint
-all: $(BUILD)/libcore.a ## the shared object, the command, the examples
+.PHONY: all
+all: $(ALL) ## the shared object, the command, the keeper, drill, the examples
 
+# The suites that are there, in the order they run. Those of `check` make a network of their own.
+have      = $(if $(wildcard $(2)),$(1))
+QUICK_SUITES := check-unit $(call have,check-drill,tests/drill.mk) check-symbols check-tidy check-cites
+TUN_SUITES   := $(call have,check-session,tests/session.mk) check-preload \
+                $(call have,conform,tests/conform.mk)
+
+TALLY = +$(Q)MAKE='$(MAKE)' BUILD='$(BUILD)' T='$(T)' tests/tools/tally.sh
+NETNS = +$(Q)MAKE='$(MAKE)' BUILD='$(BUILD)' T='$(T)' tests/tools/netns.sh
+
+.PHONY: check check-core check-symbols check-tidy check-preload demo bench deps cites
+check: ## every test, as root, in a network namespace of its own; T=WORD runs those with WORD in the name
+	+$(Q)$(MAKE) deps
+	+$(Q)$(MAKE) -j$(JOBS) all $(UNIT)
+	$(NETNS) tests/tools/tally.sh $(QUICK_SUITES) $(TUN_SUITES)
+
+check-core: $(BUILD)/libcore.a ## the part without privileges: unit tests, scripts, symbols, form
+	$(TALLY) $(QUICK_SUITES)
+
+check-symbols: $(BUILD)/libcore.a
+	$(Q)tests/tools/symbols.sh $(BUILD)/libcore.a
+
+check-tidy:
+	$(Q)tests/tools/tidy.sh
+
+check-cites:
+	$(Q)tests/tools/cites.sh --check
+
+check-preload: all
+	$(Q)tests/preload/all.sh
+
+cites: ## RFC sections cited in core against those cited in tests
+	$(Q)tests/tools/cites.sh
+
+demo: ## curl and nginx, unmodified, over the stack, with the handshake and the speed of both stacks
+	+$(Q)$(MAKE) deps
+	+$(Q)$(MAKE) -j$(JOBS) all
+	$(NETNS) tests/demo.sh
+
+bench: ## ours against the kernel's, interleaved; QUICK=1: fewer pairs; T=NAME: one of them
+	+$(Q)$(MAKE) deps
+	+$(Q)$(MAKE) -j$(JOBS) all bench-programs
+	$(NETNS) tests/bench/run.py
+
+deps: ## install the Debian packages that are missing (as root)
+	$(Q)tests/tools/deps.sh
+
+# Sanitizers have build folders of their own. Only what runs in one process without the library is meant.
+SAN_SUITES := check-unit $(call have,check-drill,tests/drill.mk)
+.PHONY: asan tsan cover
+asan: ## the in-process tests under the address and undefined-behaviour sanitizers
+	$(TALLY) BUILD=$(BUILD)-asan SAN='-fsanitize=address,undefined -fno-sanitize-recover=all' \
+	    OPT='-O1 -g -fno-omit-frame-pointer' -- $(SAN_SUITES)
+
+tsan: ## the in-process tests under the thread sanitizer
+	$(TALLY) BUILD=$(BUILD)-tsan SAN=-fsanitize=thread OPT='-O1 -g' -- $(SAN_SUITES)
+
+cover: ## lines and branches that the in-process tests reach
+	$(Q)rm -rf $(BUILD)-cover
+	$(TALLY) BUILD=$(BUILD)-cover SAN=--coverage OPT='-O0 -g' -- $(SAN_SUITES)
+	$(Q)tests/tools/cover.sh $(BUILD)-cover
+
+C_FILES = $(shell git ls-files '*.c' '*.h' 2>/dev/null || find . -name '*.[ch]' -not -path './build*')
+.PHONY: format format-check lint
 format: ## clang-format in place
-	$(Q)git ls-files '*.c' '*.h' | xargs clang-format -i
+	$(Q)clang-format -i $(C_FILES)
 
 format-check: ## clang-format as a check
-	$(Q)git ls-files '*.c' '*.h' | xargs clang-format --dry-run -Werror
+	$(Q)clang-format --dry-run -Werror $(C_FILES)
+
+lint: ## clang-tidy, cppcheck, shellcheck, form
+	$(Q)JOBS=$(JOBS) tests/tools/lint.sh
+
+DATA := $(BINDIR) $(LIBDIR)/standin $(MANDIR)/man1
+.PHONY: install uninstall dist distcheck clean help
+install: all ## into DESTDIR, PREFIX, BINDIR, LIBDIR, MANDIR
+	$(Q)install -d $(addprefix $(DESTDIR),$(DATA))
+	$(Q)install -m 755 $(BUILD)/standin $(DESTDIR)$(BINDIR)/
+	$(Q)install -m 755 $(BUILD)/standin-keeper $(DESTDIR)$(LIBDIR)/standin/
+	$(Q)install -m 644 $(BUILD)/libstandin.so $(DESTDIR)$(LIBDIR)/standin/
+	$(Q)if [ -f $(BUILD)/standin.1 ]; then install -m 644 $(BUILD)/standin.1 $(DESTDIR)$(MANDIR)/man1/; fi
+
+uninstall: ## take away what install put there
+	$(Q)rm -f $(DESTDIR)$(BINDIR)/standin $(DESTDIR)$(MANDIR)/man1/standin.1
+	$(Q)rm -rf $(DESTDIR)$(LIBDIR)/standin
+
+TARBALL = standin-$(VERSION)
+dist: ## a tarball of what is committed
+	$(Q)mkdir -p $(BUILD)
+	$(Q)git archive --prefix=$(TARBALL)/ HEAD | gzip -n9 > $(BUILD)/$(TARBALL).tar.gz
+	@echo $(BUILD)/$(TARBALL).tar.gz
+
+distcheck: dist ## build, check-core and install from the tarball
+	$(Q)rm -rf $(BUILD)/distcheck && mkdir -p $(BUILD)/distcheck
+	$(Q)tar -xzf $(BUILD)/$(TARBALL).tar.gz -C $(BUILD)/distcheck
+	+$(Q)$(MAKE) -C $(BUILD)/distcheck/$(TARBALL) BUILD=build -j$(JOBS) all
+	+$(Q)$(MAKE) -C $(BUILD)/distcheck/$(TARBALL) BUILD=build check-core
+	+$(Q)$(MAKE) -C $(BUILD)/distcheck/$(TARBALL) BUILD=build install DESTDIR=$(CURDIR)/$(BUILD)/distcheck/root
+	$(Q)$(BUILD)/distcheck/root$(BINDIR)/standin --version
+	$(Q)rm -rf $(BUILD)/distcheck
 
 clean: ## remove what was built
-	$(Q)rm -rf $(BUILD)
+	$(Q)rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD)-cover
 
 help: ## this table
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | \
+	    awk -F'|' '{printf "  %-14s %s\n", $$1, $$2}'
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -25,13 +25,12 @@
 
 static int help(void)
 {
-    puts(
-        "Usage: standin run [OPTION...] [--] PROGRAM [ARGUMENT...]\n\n"
-        "Runs PROGRAM with its sockets on the user stack. Its output, exit status and signals are its own.\n");
+    puts("Usage: standin run [OPTION...] [--] PROGRAM [ARGUMENT...]\n\n"
+         "Runs PROGRAM with its sockets on the user stack.\n"
+         "Its output, its exit status and its signals are its own.\n");
     options_help(VERB_RUN);
-    puts(
-        "\nExit status: the program's; 125 standin itself failed; 126 the program cannot run on the\n"
-        "stack (static, setuid, another machine); 127 there is no such program.");
+    puts("\nExit status: the program's; 125 standin itself failed; 126 the program cannot run\n"
+         "on the stack (static, setuid, another machine); 127 there is no such program.");
     return 0;
 }
 
