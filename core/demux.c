@@ -237,7 +237,8 @@ static unsigned score_of(const struct sock *s, uint8_t proto, const struct flow 
         return 0;
     }
     if (s->connected && score > 0) {
-        bool from_peer = s->flow.rport == f->rport && addr_eq(&s->flow.raddr, &f->raddr);
+        bool from_peer = (proto != LX_IPPROTO_UDP || s->flow.rport == f->rport) &&
+                         addr_eq(&s->flow.raddr, &f->raddr);
         score = from_peer ? score + 32 : 0;
     }
     return score;

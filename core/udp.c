@@ -1,0 +1,811 @@
+/*
+ * udp.c - theory of operation.
+ *
+ * Datagram sockets: UDP, and unprivileged ICMP echo sockets, which differ only in the header (a UDP header in front of
+ * the program's bytes; or the program's own ICMP header, in which we write the identifier, our "port").
+ *
+ * Out: nothing is kept. A datagram is built and sent within the call, so a datagram socket is always writable. Only
+ * MSG_MORE and UDP_CORK hold bytes back, in one struct dgram that grows to its full size.
+ *
+ * In: one struct dgram per datagram on the socket's queue, small payloads inside it, larger ones in a page run, both
+ * charged against SO_RCVBUF as Linux charges its truesize. Errors that IP_RECVERR wants are struct dgrams too, on a
+ * queue of their own.
+ *
+ * Errors follow udp(7): an ICMP error becomes the pending error of a connected socket when it is a hard one, and of any
+ * socket when IP_RECVERR is set; the next call that is asked for data, or takes some, is answered with it.
+ */
+#include "udp.h"
+
+#include "be.h"
+#include "check.h"
+#include "csum.h"
+#include "demux.h"
+#include "event.h"
+#include "icmp.h"
+#include "ip_priv.h"
+#include "pollset.h"
+#include "sock_priv.h"
+#include "stack.h"
+
+/* RFC 768 */
+struct udp_hdr {
+    be16 sport;
+    be16 dport;
+    be16 len;
+    be16 csum;
+};
+_Static_assert(sizeof(struct udp_hdr) == 8, "RFC 768");
+
+/* RFC 792, RFC 4443 4.1 */
+struct echo_hdr {
+    uint8_t type;
+    uint8_t code;
+    be16 csum;
+    be16 id;
+    be16 number;
+};
+_Static_assert(sizeof(struct echo_hdr) == 8, "RFC 792");
+
+enum { HDR_LEN = 8, ECHO4 = 8, ECHO6 = 128 };
+enum { UDP_LEN_MAX = 65535, CORK_ORDER = 4, LX_UDP_CORK = 1 };
+enum { PMTU_DONT, PMTU_WANT, PMTU_DO, PMTU_PROBE, PMTU_INTERFACE, PMTU_OMIT };
+enum { EE_ORIGIN_LOCAL = 1 };
+
+static struct udp *udp_of(struct sock *s)
+{
+    return (struct udp *)(void *)s;
+}
+
+static bool is_ping(const struct sock *s)
+{
+    return s->proto != LX_IPPROTO_UDP;
+}
+
+static void record(struct stack *st, const struct env *env, enum event_kind kind,
+                   const struct sock *s, uint16_t rport, size_t len, bool v6)
+{
+    struct event *ev = event_begin(st->events, env, kind);
+    ev->sock_id = s->obj.id;
+    ev->why = kind == EV_DGRAM_OUT ? TX_DGRAM : 0;
+    ev->proto = s->proto;
+    ev->lport = s->flow.lport;
+    ev->rport = rport;
+    ev->u.pkt.len = (uint32_t)len;
+    ev->u.pkt.ver = v6 ? 6 : 4;
+    event_end(st->events);
+}
+
+static void drop(struct stack *st, struct env *env, enum drop why, const struct ip_hdr *ip)
+{
+    stack_drop(st, env, why, &(struct pkt_in){.p = ip->start, .len = ip->len});
+}
+
+/* --- datagrams in memory --- */
+
+static struct dgram *dgram_new(struct stack *st, struct env *env, struct sock *s, size_t len)
+{
+    unsigned order = 0;
+    struct dgram *d = mem_obj_get(st->mem, env, MEM_DGRAM);
+    if (!d) {
+        return NULL;
+    }
+    if (len > sizeof d->small) {
+        while (((size_t)MEM_PAGE << order) < len) {
+            order++;
+        }
+        d->data = mem_pages_get(st->mem, env, order);
+        if (!d->data) {
+            mem_obj_put(st->mem, d);
+            return NULL;
+        }
+        d->order = (uint8_t)order;
+    }
+    d->len = (uint32_t)len;
+    d->owner = s;
+    return d;
+}
+
+static void dgram_free(struct stack *st, struct dgram *d)
+{
+    if (d->data) {
+        mem_pages_put(st->mem, d->data, d->order);
+    }
+    mem_obj_put(st->mem, d);
+}
+
+static uint8_t *dgram_bytes(struct dgram *d)
+{
+    return d->data ? d->data : d->small;
+}
+
+static uint32_t dgram_charge(const struct dgram *d)
+{
+    return (uint32_t)sizeof *d + (d->data ? MEM_PAGE << d->order : 0);
+}
+
+static void queue_put(struct udp *u, struct dgram *d)
+{
+    struct dgram **head = d->is_err ? &u->err_head : &u->head;
+    struct dgram **tail = d->is_err ? &u->err_tail : &u->tail;
+    d->next = NULL;
+    *(*tail ? &(*tail)->next : head) = d;
+    *tail = d;
+    u->queued += dgram_charge(d);
+}
+
+static struct dgram *queue_take(struct udp *u, bool is_err)
+{
+    struct dgram **head = is_err ? &u->err_head : &u->head;
+    struct dgram *d = *head;
+    *head = d->next;
+    if (!*head) {
+        *(is_err ? &u->err_tail : &u->tail) = NULL;
+    }
+    u->queued -= dgram_charge(d);
+    return d;
+}
+
+static bool queue_room(const struct stack *st, const struct udp *u, size_t len)
+{
+    int32_t set = u->s.opt.rcvbuf;
+    uint32_t rcvbuf = (uint32_t)(set >= 0 ? set : st->knobs.rmem_default);
+    size_t charge = sizeof(struct dgram) + (len > sizeof((struct dgram *)0)->small ? len : 0);
+    return u->queued == 0 || u->queued + charge <= rcvbuf; /* Linux: an empty queue takes one */
+}
+
+/* --- sending --- */
+
+static int take_error(struct sock *s)
+{
+    int err = s->err;
+    s->err = ERR_OK;
+    return -err;
+}
+
+/* Where a send goes and from where. */
+static int destination(struct stack *st, const struct sock *s, const struct endpoint *to,
+                       struct endpoint *dst, struct addr *src)
+{
+    if (!to) {
+        *dst = (struct endpoint){.addr = s->flow.raddr, .port = s->flow.rport};
+        *src = s->flow.laddr;
+        return s->connected ? 0 : -ERR_DESTADDRREQ;
+    }
+    if (to->port == 0 && !is_ping(s)) {
+        return -ERR_INVAL;
+    }
+    *dst = *to;
+    int err = sock_route(st, s, dst, src);
+    if (err == 0 && ip_is_broadcast(st, &dst->addr) && !s->opt.broadcast) {
+        err = -ERR_ACCES;
+    }
+    return err;
+}
+
+static int autobind(struct stack *st, struct env *env, struct sock *s)
+{
+    struct addr at = s->flow.laddr;
+    if (s->bound) {
+        return 0;
+    }
+    return demux_bind(st, env, s, &at, 0) == 0 ? 0 : -ERR_AGAIN;
+}
+
+static struct ip_send how_of(const struct stack *st, const struct sock *s, const struct addr *dst,
+                             const struct addr *src)
+{
+    bool v6 = !addr_is4(dst);
+    bool many = addr_is_multicast(dst);
+    int ttl = many ? s->opt.mcast_ttl : v6 ? s->opt.hoplimit : s->opt.ttl;
+    return (struct ip_send){
+        .src = *src,
+        .dst = *dst,
+        .proto = s->proto,
+        .tos = v6 ? s->opt.tclass : s->opt.tos,
+        .ttl = (uint8_t)(ttl >= 0 ? ttl
+                         : many   ? 1
+                                  : st->knobs.ip_default_ttl),
+        .loop = many ? s->opt.mcast_loop && ip_is_ours(st, dst) : ip_is_broadcast(st, dst),
+    };
+}
+
+/* IP_MTU_DISCOVER: whether a packet of `total` bytes may be fragmented, and whether it may be sent at all. */
+static int mtu_judge(struct stack *st, const struct sock *s, size_t total, struct ip_send *how)
+{
+    bool v6 = !addr_is4(&how->dst);
+    uint8_t mode = v6 ? s->opt.mtu_discover6 : s->opt.mtu_discover;
+    bool device = mode == PMTU_PROBE || mode == PMTU_INTERFACE;
+    uint32_t mtu = device && !ip_is_local(st, &how->dst) ? st->mtu : ip_mtu(st, &how->dst);
+    bool fits = total <= mtu;
+
+    how->df = mode == PMTU_DO || mode == PMTU_PROBE || (mode == PMTU_WANT && fits);
+    if (fits || mode == PMTU_DONT || mode == PMTU_WANT || mode == PMTU_OMIT) {
+        return 0;
+    }
+    return -(int)mtu;
+}
+
+/* The program is told on its error queue how much would have fitted. */
+static void local_error(struct stack *st, struct env *env, struct sock *s,
+                        const struct endpoint *dst, uint32_t mtu)
+{
+    struct recv_info ee = {.from = *dst, .have_from = true, .have_err = true};
+    ee.ee.err = ERR_MSGSIZE;
+    ee.ee.origin = EE_ORIGIN_LOCAL;
+    ee.ee.info = mtu;
+    if (s->opt.recverr || s->opt.recverr6) {
+        udp_icmp_error(st, env, s, ERR_MSGSIZE, false, &ee, &(struct span){0});
+        s->err = ERR_OK; /* this call tells it */
+    }
+}
+
+/* Our header, or the program's with our identifier. 0, or -ERR_INVAL for what no echo socket may send. */
+static int header_put(struct pkt_out *p, const struct sock *s, uint16_t dport, size_t len)
+{
+    if (!is_ping(s)) {
+        struct udp_hdr *h = (void *)(p->hdr + p->ip_len);
+        *h = (struct udp_hdr){
+            .sport = be16_of(s->flow.lport),
+            .dport = be16_of(dport),
+            .len = be16_of((uint16_t)(len + HDR_LEN)),
+        };
+        p->csum_offset = s->opt.no_check && !p->v6 ? 0xffff : offsetof(struct udp_hdr, csum);
+    } else {
+        struct echo_hdr *h = (void *)(p->hdr + p->ip_len);
+        struct span rest[PKT_SPAN_MAX];
+        uint8_t *at = (uint8_t *)h;
+        uint8_t nspan = ip_cut(p, 0, HDR_LEN, rest);
+        for (uint8_t i = 0; i < nspan; i++) {
+            memcpy(at, rest[i].p, rest[i].n);
+            at += rest[i].n;
+        }
+        if (len < HDR_LEN || h->type != (p->v6 ? ECHO6 : ECHO4) || h->code != 0) {
+            return -ERR_INVAL;
+        }
+        h->id = be16_of(s->flow.lport);
+        p->nspan = ip_cut(p, HDR_LEN, len - HDR_LEN, rest);
+        memcpy(p->span, rest, p->nspan * sizeof rest[0]);
+        p->csum_offset = offsetof(struct echo_hdr, csum);
+    }
+    p->hdr_len = (uint16_t)(p->ip_len + HDR_LEN);
+    return 0;
+}
+
+/* Sends one datagram of at most PKT_SPAN_MAX spans. */
+static int64_t transmit(struct stack *st, struct env *env, struct sock *s, const struct span *v,
+                        size_t n, const struct endpoint *dst, const struct addr *src)
+{
+    struct pkt_out p;
+    struct ip_send how = how_of(st, s, &dst->addr, src);
+    size_t len = span_total(v, n);
+
+    CHECK(n <= PKT_SPAN_MAX);
+    (void)ip_begin(&p, !addr_is4(&dst->addr));
+    p.reason = TX_DGRAM;
+    p.sock_id = s->obj.id;
+    p.nspan = (uint8_t)n;
+    memcpy(p.span, v, n * sizeof *v);
+    int err = header_put(&p, s, dst->port, len);
+    if (err != 0) {
+        return err;
+    }
+    size_t total = pkt_out_len(&p);
+    if (total - (p.v6 ? p.ip_len : 0) > UDP_LEN_MAX) {
+        return -ERR_MSGSIZE;
+    }
+    int judged = mtu_judge(st, s, total, &how);
+    if (judged != 0) {
+        local_error(st, env, s, dst, (uint32_t)-judged);
+        return -ERR_MSGSIZE;
+    }
+    record(st, env, EV_DGRAM_OUT, s, dst->port, len, p.v6);
+    err = ip_send(st, env, &p, &how);
+    st->stats.UdpOutDatagrams += !is_ping(s);
+    return err == 0 ? (int64_t)len : err;
+}
+
+/* More pieces than a packet has spans: copied together first. */
+static int64_t transmit_gathered(struct stack *st, struct env *env, struct sock *s,
+                                 const struct span *v, size_t n, const struct endpoint *dst,
+                                 const struct addr *src)
+{
+    struct dgram *d = dgram_new(st, env, s, span_total(v, n));
+    if (!d) {
+        return -ERR_NOBUFS;
+    }
+    uint8_t *at = dgram_bytes(d);
+    for (size_t i = 0; i < n; i++) {
+        if (v[i].n > 0) {
+            memcpy(at, v[i].p, v[i].n);
+            at += v[i].n;
+        }
+    }
+    struct span whole = {.p = dgram_bytes(d), .n = d->len};
+    int64_t ret = transmit(st, env, s, &whole, 1, dst, src);
+    dgram_free(st, d);
+    return ret;
+}
+
+static int64_t cork_push(struct stack *st, struct env *env, struct udp *u)
+{
+    struct dgram *d = u->pending;
+    struct span whole = {.p = d->data, .n = d->len};
+    u->pending = NULL;
+    int64_t ret = transmit(st, env, &u->s, &whole, 1, &d->info.from, &d->info.to);
+    dgram_free(st, d);
+    return ret;
+}
+
+/* MSG_MORE, UDP_CORK: the first piece fixes the destination, the one without MORE sends all. */
+static int64_t send_corked(struct stack *st, struct env *env, struct udp *u, const struct span *v,
+                           size_t n, bool more, const struct endpoint *to)
+{
+    size_t len = span_total(v, n);
+    if (!u->pending) {
+        struct endpoint dst;
+        struct addr src;
+        int err = destination(st, &u->s, to, &dst, &src);
+        if (err != 0) {
+            return err;
+        }
+        u->pending = dgram_new(st, env, &u->s, (size_t)MEM_PAGE << CORK_ORDER);
+        if (!u->pending) {
+            return -ERR_NOBUFS;
+        }
+        u->pending->len = 0;
+        u->pending->info.from = dst;
+        u->pending->info.to = src;
+    }
+    struct dgram *d = u->pending;
+    if (len > UDP_LEN_MAX - HDR_LEN - d->len) {
+        u->pending = NULL;
+        dgram_free(st, d);
+        return -ERR_MSGSIZE;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (v[i].n > 0) {
+            memcpy(d->data + d->len, v[i].p, v[i].n);
+            d->len += (uint32_t)v[i].n;
+        }
+    }
+    int64_t ret = more ? (int64_t)len : cork_push(st, env, u);
+    return ret < 0 ? ret : (int64_t)len;
+}
+
+int64_t udp_send(struct stack *st, struct env *env, struct sock *s, const struct span *v, size_t n,
+                 uint32_t flags, const struct endpoint *to)
+{
+    struct udp *u = udp_of(s);
+    struct endpoint dst;
+    struct addr src;
+    size_t len = span_total(v, n);
+    int err = autobind(st, env, s);
+
+    if (err != 0) {
+        return err;
+    }
+    if (len > UDP_LEN_MAX) {
+        return -ERR_MSGSIZE;
+    }
+    if (flags & LX_MSG_OOB) {
+        return -ERR_OPNOTSUPP;
+    }
+    bool more = u->cork || (flags & LX_MSG_MORE) != 0;
+    if (!is_ping(s) && (more || u->pending)) {
+        return send_corked(st, env, u, v, n, more, to);
+    }
+    err = destination(st, s, to, &dst, &src);
+    if (err == 0 && s->err != ERR_OK) {
+        err = take_error(s);
+    }
+    if (err == 0 && s->snd_shut) {
+        err = -ERR_PIPE;
+    }
+    if (err != 0) {
+        return err;
+    }
+    return n <= PKT_SPAN_MAX ? transmit(st, env, s, v, n, &dst, &src)
+                             : transmit_gathered(st, env, s, v, n, &dst, &src);
+}
+
+/* --- receiving --- */
+
+static size_t scatter(const struct dgram *d, struct mspan *v, size_t n)
+{
+    const uint8_t *p = d->data ? d->data : d->small;
+    size_t at = 0;
+    for (size_t i = 0; i < n && at < d->len; i++) {
+        size_t take = min_size(v[i].n, d->len - at);
+        if (take > 0) {
+            memcpy(v[i].p, p + at, take);
+            at += take;
+        }
+    }
+    return at;
+}
+
+/* What the socket's options ask for, of what the datagram knows. */
+static void info_fill(const struct sock *s, const struct dgram *d, struct recv_info *info)
+{
+    bool v6 = !addr_is4(&d->info.from.addr);
+    *info = d->info;
+    info->have_from = true;
+    info->have_pktinfo = s->opt.pktinfo || s->opt.pktinfo6;
+    info->have_ttl = v6 ? s->opt.recvhoplimit : s->opt.recvttl;
+    info->have_tos = v6 ? s->opt.recvtclass : s->opt.recvtos;
+    info->have_stamp = s->opt.timestamp || s->opt.timestampns;
+}
+
+/* After an error was taken from its queue, the next one is pending, or none. Linux: sock_dequeue_err_skb. */
+static void next_error(struct udp *u, const struct dgram *taken)
+{
+    const struct dgram *next = u->err_head;
+    if (next && next->info.ee.origin != EE_ORIGIN_LOCAL) {
+        u->s.err = (uint8_t)next->info.ee.err;
+    } else if (taken->info.ee.origin != EE_ORIGIN_LOCAL) {
+        u->s.err = ERR_OK;
+    }
+}
+
+int64_t udp_recv(struct stack *st, struct env *env, struct sock *s, struct mspan *v, size_t n,
+                 uint32_t flags, struct recv_info *info)
+{
+    struct udp *u = udp_of(s);
+    bool is_err = (flags & LX_MSG_ERRQUEUE) != 0;
+    struct dgram *d = is_err ? u->err_head : u->head;
+    struct recv_info unused;
+
+    (void)env;
+    if (!is_err && s->err != ERR_OK) {
+        return take_error(s);
+    }
+    if (!d) {
+        return s->rcv_shut && !is_err && (flags & LX_MSG_DONTWAIT) == 0 ? 0 : -ERR_AGAIN;
+    }
+    info = info ? info : &unused;
+    info_fill(s, d, info);
+    size_t copied = scatter(d, v, n);
+    size_t len = d->len;
+    info->flags = (is_err ? LX_MSG_ERRQUEUE : 0) | (copied < len ? (uint32_t)LX_MSG_TRUNC : 0);
+    if (is_err || (flags & LX_MSG_PEEK) == 0) {
+        (void)queue_take(u, is_err);
+        if (is_err) {
+            next_error(u, d);
+        }
+        dgram_free(st, d);
+    }
+    return (int64_t)((flags & LX_MSG_TRUNC) != 0 ? len : copied);
+}
+
+/* --- packets in --- */
+
+static bool csum_right(const struct ip_hdr *ip, const struct udp_hdr *h, size_t len)
+{
+    if (be16_get(h->csum) == 0) {
+        return !ip->v6; /* RFC 768: none was made; RFC 8200 8.1: not allowed */
+    }
+    return ip->csum_ok ||
+           csum_good(csum_add(csum_pseudo(&ip->src, &ip->dst, LX_IPPROTO_UDP, (uint32_t)len),
+                              ip->payload, len));
+}
+
+/* Queues the bytes [p, p + len) of a packet. */
+static void accept_bytes(struct stack *st, struct env *env, struct sock *s, const struct ip_hdr *ip,
+                         uint16_t sport, struct span bytes)
+{
+    struct udp *u = udp_of(s);
+    struct dgram *d = NULL;
+    bool room = queue_room(st, u, bytes.n);
+
+    st->touching = s;
+    if (room) {
+        d = dgram_new(st, env, s, bytes.n);
+    }
+    if (!d) {
+        u->dropped++;
+        st->stats.UdpRcvbufErrors++;
+        drop(st, env, room ? DROP_NO_MEMORY : DROP_UDP_BUFFER, ip);
+    } else {
+        if (bytes.n > 0) {
+            memcpy(dgram_bytes(d), bytes.p, bytes.n);
+        }
+        d->info.from = (struct endpoint){.addr = ip->src, .port = sport};
+        d->info.to = ip->dst;
+        d->info.ttl = ip->ttl;
+        d->info.tos = ip->tos;
+        d->info.stamp = env->real;
+        d->number = ++st->dgram_number; /* not 0: it is complete */
+        queue_put(u, d);
+        st->stats.UdpInDatagrams += !is_ping(s);
+        record(st, env, EV_DGRAM_IN, s, sport, bytes.n, ip->v6);
+        sock_notify(st, s, LX_POLLIN | LX_POLLRDNORM);
+    }
+    st->touching = NULL;
+}
+
+static struct flow flow_of(const struct ip_hdr *ip, uint16_t lport, uint16_t rport)
+{
+    return (struct flow){.laddr = ip->dst, .raddr = ip->src, .lport = lport, .rport = rport};
+}
+
+/* RFC 1122 4.1.3.3: a copy for every socket it fits; nobody is told when there is none. */
+static void accept_many(struct stack *st, struct env *env, const struct ip_hdr *ip,
+                        const struct flow *f, struct span bytes)
+{
+    uint32_t n = 0;
+    for (struct sock *s = demux_each(st, LX_IPPROTO_UDP, f, NULL); s;
+         s = demux_each(st, LX_IPPROTO_UDP, f, s)) {
+        accept_bytes(st, env, s, ip, f->rport, bytes);
+        n++;
+    }
+    if (n == 0) {
+        drop(st, env, DROP_UDP_NO_SOCKET, ip);
+    }
+}
+
+bool udp_input(struct stack *st, struct env *env, const struct ip_hdr *ip)
+{
+    const struct udp_hdr *h = (const void *)ip->payload;
+    if (ip->payload_len < sizeof *h) {
+        drop(st, env, DROP_UDP_SHORT, ip);
+        return true;
+    }
+    size_t len = be16_get(h->len);
+    if (len < sizeof *h || len > ip->payload_len) {
+        drop(st, env, DROP_UDP_LENGTH, ip);
+        return true;
+    }
+    if (!csum_right(ip, h, len)) {
+        drop(st, env, DROP_UDP_CHECKSUM, ip);
+        return true;
+    }
+    struct flow f = flow_of(ip, be16_get(h->dport), be16_get(h->sport));
+    struct span bytes = {.p = ip->payload + sizeof *h, .n = len - sizeof *h};
+    if (UNLIKELY(addr_is_multicast(&ip->dst) || ip_is_broadcast(st, &ip->dst))) {
+        accept_many(st, env, ip, &f, bytes);
+        return true;
+    }
+    struct sock *s = demux_bound(st, LX_IPPROTO_UDP, &f);
+    if (!s) {
+        st->stats.UdpNoPorts++;
+        drop(st, env, DROP_UDP_NO_SOCKET, ip);
+        return false;
+    }
+    accept_bytes(st, env, s, ip, f.rport, bytes);
+    return true;
+}
+
+void udp_ping_input(struct stack *st, struct env *env, const struct ip_hdr *ip)
+{
+    const struct echo_hdr *h = (const void *)ip->payload;
+    struct flow f = flow_of(ip, be16_get(h->id), 0);
+    struct sock *s = demux_bound(st, ip->v6 ? LX_IPPROTO_ICMPV6 : LX_IPPROTO_ICMP, &f);
+    if (s) {
+        accept_bytes(st, env, s, ip, 0, (struct span){.p = ip->payload, .n = ip->payload_len});
+    }
+}
+
+static void error_put(struct stack *st, struct env *env, struct udp *u, const struct recv_info *ee,
+                      const struct span *quoted)
+{
+    struct dgram *d = NULL;
+    if (queue_room(st, u, quoted->n)) {
+        d = dgram_new(st, env, &u->s, quoted->n);
+    }
+    if (!d) {
+        return;
+    }
+    if (quoted->n > 0) {
+        memcpy(dgram_bytes(d), quoted->p, quoted->n);
+    }
+    d->info = *ee;
+    d->is_err = true;
+    d->number = ++st->dgram_number; /* not 0: it is complete */
+    queue_put(u, d);
+}
+
+/* Linux, __udp4_lib_err: without IP_RECVERR only hard errors of connected sockets are told. */
+void udp_icmp_error(struct stack *st, struct env *env, struct sock *s, enum err err, bool hard,
+                    const struct recv_info *ee, const struct span *quoted)
+{
+    bool wanted = addr_is4(&ee->from.addr) ? s->opt.recverr : s->opt.recverr6;
+    if (!wanted && (!hard || !s->connected)) {
+        return;
+    }
+    if (wanted) {
+        error_put(st, env, udp_of(s), ee, quoted);
+    }
+    s->err = (uint8_t)err;
+    sock_notify(st, s, LX_POLLERR | (wanted ? LX_POLLPRI : 0));
+}
+
+/* --- the rest --- */
+
+void udp_init(struct stack *st, struct sock *s)
+{
+    (void)st;
+    (void)s;
+}
+
+int udp_shutdown(struct stack *st, struct env *env, struct sock *s, int how)
+{
+    (void)env;
+    s->rcv_shut = s->rcv_shut || how != LX_SHUT_WR;
+    s->snd_shut = s->snd_shut || how != LX_SHUT_RD;
+    sock_notify(st, s, udp_ready(st, s));
+    return s->connected ? 0 : -ERR_NOTCONN; /* Linux: the flags are set nevertheless */
+}
+
+void udp_close(struct stack *st, struct env *env, struct sock *s)
+{
+    struct udp *u = udp_of(s);
+    (void)env;
+    while (u->head) {
+        dgram_free(st, queue_take(u, false));
+    }
+    while (u->err_head) {
+        dgram_free(st, queue_take(u, true));
+    }
+    if (u->pending) {
+        dgram_free(st, u->pending);
+        u->pending = NULL;
+    }
+    for (; u->ngroups > 0; u->ngroups--) {
+        ip_leave(st, &u->group[u->ngroups - 1]);
+    }
+    sock_free(st, s);
+}
+
+uint32_t udp_ready(const struct stack *st, const struct sock *s)
+{
+    const struct udp *u = (const void *)s;
+    uint32_t bits = LX_POLLOUT | LX_POLLWRNORM | LX_POLLWRBAND;
+    (void)st;
+    if (s->err != ERR_OK || u->err_head) {
+        bits |= LX_POLLERR;
+    }
+    if (s->rcv_shut) {
+        bits |= LX_POLLRDHUP | LX_POLLIN | LX_POLLRDNORM;
+    }
+    if (s->rcv_shut && s->snd_shut) {
+        bits |= LX_POLLHUP;
+    }
+    if (u->head) {
+        bits |= LX_POLLIN | LX_POLLRDNORM;
+    }
+    return bits;
+}
+
+int64_t udp_ioctl(struct stack *st, struct sock *s, uint32_t request)
+{
+    const struct udp *u = udp_of(s);
+    (void)st;
+    switch (request) {
+    case LX_SIOCINQ:
+        return u->head ? u->head->len : 0; /* of the first one */
+    case LX_SIOCOUTQ:
+        return 0;
+    default:
+        return -ERR_NOPROTOOPT;
+    }
+}
+
+int udp_setopt(struct stack *st, struct env *env, struct sock *s, int name, const void *val,
+               size_t len)
+{
+    struct udp *u = udp_of(s);
+    int32_t v;
+    if (len < sizeof v) {
+        return -ERR_INVAL;
+    }
+    memcpy(&v, val, sizeof v);
+    if (name != LX_UDP_CORK || is_ping(s)) {
+        return -ERR_NOPROTOOPT;
+    }
+    u->cork = v != 0;
+    if (!u->cork && u->pending) {
+        (void)cork_push(st, env, u);
+    }
+    return 0;
+}
+
+int udp_getopt(const struct sock *s, int name, void *val, size_t *len)
+{
+    int32_t v = ((const struct udp *)(const void *)s)->cork;
+    if (name != LX_UDP_CORK || is_ping(s)) {
+        return -ERR_NOPROTOOPT;
+    }
+    *len = min_size(*len, sizeof v);
+    memcpy(val, &v, *len);
+    return 0;
+}
+
+static uint8_t group_at(const struct udp *u, const struct addr *group)
+{
+    uint8_t i = 0;
+    while (i < u->ngroups && !addr_eq(&u->group[i], group)) {
+        i++;
+    }
+    return i;
+}
+
+int udp_join(struct stack *st, struct sock *s, const struct addr *group)
+{
+    struct udp *u = udp_of(s);
+    if (group_at(u, group) < u->ngroups) {
+        return -ERR_ADDRINUSE;
+    }
+    if (u->ngroups == UDP_GROUPS_MAX || ip_join(st, group) != 0) {
+        return -ERR_NOBUFS;
+    }
+    u->group[u->ngroups++] = *group;
+    return 0;
+}
+
+int udp_leave(struct stack *st, struct sock *s, const struct addr *group)
+{
+    struct udp *u = udp_of(s);
+    uint8_t i = group_at(u, group);
+    if (i == u->ngroups) {
+        return -ERR_ADDRNOTAVAIL;
+    }
+    ip_leave(st, group);
+    u->group[i] = u->group[--u->ngroups];
+    return 0;
+}
+
+/* --- recovery --- */
+
+/* Behind the last datagram that came before it. They are met by number of place, which is nearly that order. */
+static void queue_insert(struct udp *u, struct dgram *d)
+{
+    struct dgram **at = d->is_err ? &u->err_head : &u->head;
+    struct dgram **tail = d->is_err ? &u->err_tail : &u->tail;
+    if (*tail && (*tail)->number < d->number) {
+        at = &(*tail)->next;
+    }
+    while (*at && (*at)->number < d->number) {
+        at = &(*at)->next;
+    }
+    d->next = *at;
+    *at = d;
+    if (!d->next) {
+        *tail = d;
+    }
+    u->queued += dgram_charge(d);
+}
+
+static bool dgram_whole(struct stack *st, struct dgram *d)
+{
+    if (!sock_live(st, d->owner) || d->owner->obj.kind != MEM_UDP) {
+        return false;
+    }
+    if (!d->data) {
+        return d->len <= sizeof d->small;
+    }
+    return d->order <= MEM_ORDER_MAX && d->len <= (size_t)MEM_PAGE << d->order &&
+           mem_mark_pages(st->mem, d->data, d->order);
+}
+
+void udp_rebuild(struct stack *st, struct env *env)
+{
+    (void)env;
+    for (struct udp *u = mem_obj_next(st->mem, MEM_UDP, NULL); u;
+         u = mem_obj_next(st->mem, MEM_UDP, u)) {
+        u->s.watches = NULL;
+        u->head = u->tail = u->err_head = u->err_tail = NULL;
+        u->pending = NULL; /* half of a datagram: lost */
+        u->queued = 0;
+        if (u->s.family == 0 || !sock_held(&u->s)) {
+            mem_obj_put(st->mem, u);
+        }
+    }
+    for (struct dgram *d = mem_obj_next(st->mem, MEM_DGRAM, NULL); d;
+         d = mem_obj_next(st->mem, MEM_DGRAM, d)) {
+        if (d->number != 0 && dgram_whole(st, d)) {
+            queue_insert(udp_of(d->owner), d);
+        } else {
+            mem_obj_put(st->mem, d);
+        }
+    }
+}
