@@ -1,0 +1,256 @@
+/*
+ * tcp_ack.c - theory of operation
+ *
+ * The fifth check of SEGMENT ARRIVES in full (RFC 9293 3.10.7.4): what an acknowledgment means for the retransmission
+ * queue, the peer's window, the round-trip time, loss recovery and the congestion window. In that order: first facts are
+ * gathered into a struct tcp_acked, then tcp_loss.c decides what they say about loss, then the window moves.
+ *
+ * An RTT sample comes from the oldest segment acknowledged that was sent once (Karn); failing that from a segment
+ * reported by SACK, then from the echoed timestamp (RFC 7323 4.1).
+ */
+#include "tcp_cb.h"
+
+#include "check.h"
+
+/* RFC 9293 3.10.7.4: the window is taken from the newest segment. */
+static bool window_is_newer(const struct tcp *c, const struct tcp_seg *seg, uint32_t wnd)
+{
+    return seq_gt(seg->ack, c->snd.una) || seq_gt(seg->seq, c->snd.wl1) ||
+           (seq_eq(seg->seq, c->snd.wl1) && (wnd > c->snd.wnd || wnd == 0));
+}
+
+/* Returns whether the window changed. */
+static bool take_window(struct stack *st, struct env *env, struct tcp *c, const struct tcp_seg *seg)
+{
+    uint32_t wnd = seg->flags & TCP_SYN ? seg->wnd : (uint32_t)seg->wnd << c->snd.scale;
+
+    if (!window_is_newer(c, seg, wnd)) {
+        return false;
+    }
+    c->snd.wl1 = seg->seq;
+    c->snd.wl2 = seg->ack;
+    if (wnd == c->snd.wnd) {
+        return false;
+    }
+    c->snd.wnd = wnd;
+    c->snd.wnd_max = max_u32(c->snd.wnd_max, wnd);
+    if (wnd) {
+        c->probes = c->due[TT_PERSIST] != NEVER ? 0 : c->probes;
+        if (c->due[TT_PERSIST] != NEVER) {
+            tcp_timer_clear(st, env, c, TT_PERSIST);
+            c->backoff = 0;
+        }
+    }
+    return true;
+}
+
+/* One record that lies wholly below the acknowledgment. */
+static void ack_record(struct tcp *c, struct tcp_acked *a, nsec now, nsec *oldest)
+{
+    struct tx_rec *r = txq_at(&c->tx, 0);
+
+    a->acked += r->segs;
+    if (!(r->flags & TXR_SACKED)) {
+        a->delivered += r->segs;
+    }
+    if (r->flags & TXR_EVER) {
+        a->retrans_acked = true;
+    } else {
+        if (!*oldest && !(r->flags & TXR_SACKED)) {
+            *oldest = r->at;
+        }
+        if (seq_leq(r->to, c->high_seq)) {
+            a->orig_acked = true;
+        }
+    }
+    if (!(r->flags & TXR_SACKED)) {
+        tcp_rack_advance(c, r, now);
+    }
+    txq_pop(&c->tx);
+}
+
+/* Takes everything below `ack` out of the queue. */
+static void clean_queue(struct tcp *c, struct tcp_acked *a, seq ack, nsec now)
+{
+    nsec oldest = 0;
+
+    while (c->tx.n && seq_leq(txq_at(&c->tx, 0)->to, ack)) {
+        ack_record(c, a, now, &oldest);
+    }
+    if (c->tx.n && seq_lt(txq_at(&c->tx, 0)->from, ack)) {
+        struct tx_rec *r = txq_at(&c->tx, 0);
+        uint32_t mss = max_u32(c->snd.mss, 1);
+        uint32_t keep = max_u32((seq_dist(ack, r->to) + mss - 1) / mss, 1);
+        keep = min_u32(keep, r->segs);
+        a->acked += r->segs - keep;
+        a->delivered += r->flags & TXR_SACKED ? 0 : r->segs - keep;
+        if (!(r->flags & TXR_EVER) && !oldest) {
+            oldest = r->at;
+        }
+        txq_trim(&c->tx, ack, keep);
+    }
+    if (oldest) {
+        a->rtt = nsec_max(now - oldest, 1);
+    }
+}
+
+static void take_bytes(struct stack *st, struct env *env, struct tcp *c, struct tcp_acked *a,
+                       seq ack)
+{
+    seq end = seq_min(ack, tcp_write_end(c));
+    seq head = tcp_seq_of_sq(c, c->sq.head);
+
+    c->snd.una = ack;
+    if (seq_lt(head, end)) {
+        a->acked_bytes = seq_dist(head, end);
+        ring_drop(&c->sq, a->acked_bytes);
+        c->info.bytes_acked += a->acked_bytes;
+        if (ring_len(&c->sq) == 0) {
+            ring_trim(&c->sq, st->mem);
+        }
+    }
+    if (c->tx.n == 0) {
+        txq_idle(&c->tx, st->mem);
+        if (c->info.busy_since) {
+            c->info.busy += env->now - c->info.busy_since;
+            c->info.busy_since = 0;
+        }
+    }
+}
+
+static void take_rtt(struct stack *st, struct tcp *c, struct tcp_acked *a,
+                     const struct tcp_seg *seg, nsec now)
+{
+    if (!a->rtt && a->new_data && c->ts_ok && seg->has_ts && seg->ts_ecr) {
+        uint32_t ms = tcp_now_ts(c, now) - seg->ts_ecr;
+        if (ms < 0x7fffffff) {
+            a->rtt = nsec_max((nsec)ms * MSEC, MSEC);
+        }
+    }
+    if (a->rtt) {
+        tcp_rtt_sample(&c->rtt, a->rtt, c->snd.una, c->snd.nxt,
+                       (nsec)st->knobs.user_rto_min_ms * MSEC,
+                       (nsec)st->knobs.user_rto_max_ms * MSEC);
+        c->backoff = 0;
+    }
+}
+
+/* RFC 5681: the window grows only by acknowledgments of a sender that was held back by it. */
+static void grow_window(struct tcp *c, const struct tcp_acked *a, nsec now)
+{
+    const struct cc_ops *ops = tcp_cc_ops(c->cc.algo);
+    struct cc_ack ack = {
+        .now = now,
+        .acked = a->delivered,
+        .una = c->snd.una,
+        .nxt = c->snd.nxt,
+        .rtt = a->rtt,
+        .srtt = c->rtt.srtt,
+    };
+
+    if (a->rtt && ops->on_sample) {
+        ops->on_sample(&c->cc, &ack);
+    }
+    if (c->ca_state == CA_RECOVERY || c->ca_state == CA_CWR || !a->delivered || !a->cwnd_limited) {
+        return;
+    }
+    uint32_t before = c->cc.cwnd;
+    ops->on_ack(&c->cc, &ack);
+    if (c->cc.cwnd != before) {
+        c->cwnd_stamp = now;
+    }
+}
+
+/* RFC 5681 2: what a duplicate acknowledgment is. */
+static bool is_duplicate(const struct tcp *c, const struct tcp_seg *seg, bool window_moved)
+{
+    return seq_eq(seg->ack, c->snd.una) && seg->len == 0 && !window_moved && c->tx.n &&
+           !(seg->flags & (TCP_SYN | TCP_FIN));
+}
+
+static bool acceptable(struct stack *st, struct env *env, struct tcp *c, const struct tcp_seg *seg)
+{
+    if (seq_gt(seg->ack, c->snd.nxt)) {
+        tcp_challenge(st, env, c, TX_CHALLENGE);
+        return false;
+    }
+    if (seq_lt(seg->ack, seq_sub(c->snd.una, c->snd.wnd_max))) { /* RFC 5961 5.2 */
+        tcp_challenge(st, env, c, TX_CHALLENGE);
+        return false;
+    }
+    return true;
+}
+
+/* The peer's window and the queue have moved: what follows for timers and the program. */
+static void settle(struct stack *st, struct env *env, struct tcp *c, const struct tcp_acked *a,
+                   bool was_writable)
+{
+    if (a->new_data) {
+        c->retries = 0;
+        c->stall_at = 0;
+        c->probes = 0;
+        c->s.soft_err = 0;
+        if (c->due[TT_REORDER] == NEVER || c->tx.n == 0) {
+            tcp_timer_clear(st, env, c, TT_REORDER);
+            tcp_arm_rto(st, env, c);
+        }
+        if (!was_writable && tcp_writable(st, c)) {
+            sock_notify(st, &c->s, LX_POLLOUT | LX_POLLWRNORM);
+        }
+    } else if (a->sacked && c->due[TT_TLP] != NEVER) {
+        tcp_arm_rto(st, env, c); /* RFC 8985 7.2: no probe once SACKs come in */
+    }
+    if (c->tx.n || tcp_unsent(c) || (c->fin_queued && !c->fin_sent)) {
+        tcp_want_out(st, c);
+    }
+}
+
+bool tcp_ack_in(struct stack *st, struct env *env, struct tcp *c, const struct tcp_seg *seg,
+                enum drop *why)
+{
+    if (!acceptable(st, env, c, seg)) {
+        *why = DROP_TCP_ACK;
+        return false;
+    }
+    struct tcp_acked a = {
+        .prior_una = c->snd.una,
+        .prior_inflight = tcp_inflight(c),
+        .ts_ecr = seg->has_ts ? seg->ts_ecr : 0,
+        .cwnd_limited =
+            c->cwnd_limited || (tcp_cc_in_slow_start(&c->cc) && c->cc.cwnd < 2 * c->max_out),
+    };
+    bool was_writable = tcp_writable(st, c);
+
+    c->ack_rcv_at = env->now;
+    if (c->due[TT_KEEP] != NEVER || c->due[TT_PERSIST] != NEVER) {
+        c->probes = 0; /* whoever answers lives */
+    }
+    if (seq_lt(seg->ack, c->snd.una)) { /* old, but its SACK blocks may be news */
+        if (seg->nsack && c->tx.n) {
+            tcp_loss_sack(st, env, c, seg, &a);
+            tcp_loss_ack(st, env, c, &a);
+            settle(st, env, c, &a, was_writable);
+        }
+        return true;
+    }
+    bool moved = take_window(st, env, c, seg);
+    if (c->tx.n == 0) {
+        settle(st, env, c, &a, was_writable);
+        return true;
+    }
+    a.dup = is_duplicate(c, seg, moved);
+    a.new_data = seq_gt(seg->ack, c->snd.una);
+    if (seg->nsack) {
+        tcp_loss_sack(st, env, c, seg, &a);
+    }
+    if (a.new_data) {
+        clean_queue(c, &a, seg->ack, env->now);
+        take_bytes(st, env, c, &a, seg->ack);
+    }
+    take_rtt(st, c, &a, seg, env->now);
+    c->info.delivered += a.delivered;
+    tcp_loss_ack(st, env, c, &a);
+    grow_window(c, &a, env->now);
+    settle(st, env, c, &a, was_writable);
+    return true;
+}

@@ -1,0 +1,407 @@
+/*
+ * tcp_cb.h - the control block (TCB, RFC 9293 3.3.1), for the tcp_*.c family and its tests only.
+ *
+ * Sequence space and rings. A byte at ring offset o has the sequence number base + o (mod 2^32), base being ISS + 1 or
+ * IRS + 1. SYN comes before offset 0; FIN comes after the last byte.
+ *
+ *      sq.head        snd.nxt          sq.tail                 rq.head        rq.tail = rcv.nxt      adv
+ *         |-- in flight --|-- not sent --|                        |-- readable --|-- ooo ranges, room --|
+ *      = snd.una
+ */
+#ifndef STANDIN_CORE_TCP_CB_H
+#define STANDIN_CORE_TCP_CB_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "nsec.h"
+#include "ranges.h"
+#include "ring.h"
+#include "seq.h"
+#include "sock.h"
+#include "stack.h"
+#include "tcp.h"
+#include "tcp_cc.h"
+#include "tcp_rtt.h"
+#include "tcp_txq.h"
+#include "tcp_wire.h"
+#include "timer.h"
+
+/* Linux's names and numbers for where loss recovery stands (tcpi_ca_state). */
+enum tcp_ca { CA_OPEN, CA_DISORDER, CA_CWR, CA_RECOVERY, CA_LOSS };
+
+/* The logical timers behind the one deadline of a connection. Each is a time or NEVER. */
+enum tcp_timer_kind {
+    TT_RTO,     /* retransmission, of data, SYN, SYN-ACK or FIN */
+    TT_TLP,     /* tail loss probe, RFC 8985 7 */
+    TT_REORDER, /* RACK's reordering window, RFC 8985 6.3 */
+    TT_PERSIST, /* zero window, RFC 9293 3.8.6.1 */
+    TT_DELACK,  /* delayed acknowledgment, RFC 9293 3.8.6.3 */
+    TT_KEEP,    /* keepalive, RFC 9293 3.8.4 */
+    TT_WAIT,    /* TIME-WAIT and an orphan's FIN-WAIT-2 */
+    TT_COUNT
+};
+
+struct tcp {
+    struct sock s; /* first */
+
+    uint8_t state;    /* enum tcp_state; written by tcp_to only */
+    uint8_t ca_state; /* enum tcp_ca */
+
+    /* what happened */
+    bool passive      : 1; /* came from LISTEN (MUST-11) */
+    bool fin_queued   : 1; /* the program wants no more sent: FIN follows sq.tail */
+    bool fin_sent     : 1; /* at fin_seq */
+    bool fin_rcvd     : 1; /* rcv.nxt has passed it */
+    bool connect_told : 1; /* connect() has been answered 0 */
+    bool want_out     : 1; /* on the flush list: try to send */
+    bool want_ack     : 1; /* on the flush list: acknowledge */
+    bool in_flush     : 1;
+    bool in_accept    : 1; /* established child in its parent's accept queue */
+    bool half_open    : 1; /* child counted in its parent's SYN queue */
+    bool fin_ahead    : 1; /* a FIN waits behind a hole, at fin_ahead_seq */
+    bool pushed       : 1; /* the last data had PSH */
+    bool cwnd_limited : 1; /* the window, not the program, held us back lately */
+    bool tlp_out      : 1; /* a tail loss probe is in flight */
+    bool tlp_retrans  : 1; /* ... and it was a retransmission */
+    bool reord_seen   : 1; /* reordering has been seen on this path */
+    bool dsack_seen   : 1;
+
+    /* negotiated */
+    bool ts_ok   : 1;
+    bool sack_ok : 1;
+    bool ws_ok   : 1;
+
+    /* program's options */
+    bool nodelay      : 1;
+    bool cork         : 1;
+    bool more         : 1; /* the last send had MSG_MORE */
+    bool quickack_opt : 1;
+    bool inq_opt      : 1;
+    uint8_t ack_why; /* enum tx_reason of the acknowledgment that is wanted */
+
+    seq iss;
+    struct {
+        seq una;
+        seq nxt;
+        seq max; /* the highest SND.NXT ever: differs only while probing */
+        seq wl1;
+        seq wl2;
+        seq sml;      /* end of the last small segment (Minshall's Nagle) */
+        uint32_t wnd; /* bytes */
+        uint32_t wnd_max;
+        uint16_t mss;       /* payload bytes of a segment without SACK blocks */
+        uint16_t mss_clamp; /* what the peer's MSS option allows, timestamps not subtracted */
+        uint8_t scale;
+    } snd;
+    seq snd_base; /* of sq */
+    seq fin_seq;
+
+    seq irs;
+    struct {
+        seq nxt;
+        seq adv;          /* the right edge of the window we told the peer: never moves left */
+        seq wup;          /* RCV.NXT when the last acknowledgment went out */
+        uint32_t wnd_lim; /* how much we are ready to hold: grows to the buffer by autotuning */
+        uint32_t wnd_clamp;
+        uint16_t mss; /* estimate of the peer's segment size */
+        uint16_t adv_mss;
+        uint8_t scale;
+    } rcv;
+    seq rcv_base;
+    seq fin_ahead_seq;
+
+    struct ring sq;
+    struct ring rq;
+    struct txq tx;
+    struct ranges ooo;
+    struct sack_block recent[TCP_SACK_MAX]; /* blocks to report, newest first (RFC 2018 4) */
+    struct sack_block dsack;                /* RFC 2883; valid while has_dsack */
+    uint8_t nrecent;
+    bool has_dsack;
+
+    /* timestamps, RFC 7323 */
+    uint32_t ts_recent;
+    nsec ts_recent_at;
+    uint32_t ts_offset;
+
+    /* round trip, congestion, recovery */
+    struct tcp_rtt rtt;
+    struct tcp_cc cc;
+    uint8_t backoff; /* doublings of the RTO */
+    uint8_t retries; /* retransmissions of the same data by timeout */
+    uint8_t dup_acks;
+    bool frto;            /* RFC 5682: after a timeout, waiting to learn whether it was spurious */
+    uint32_t reno_sacked; /* without SACK: duplicate ACKs stand for segments delivered */
+    uint32_t max_out;     /* most segments out since usage_seq was SND.NXT */
+    seq usage_seq;
+    nsec stall_at;      /* since when nothing new is acknowledged; 0: not stalled */
+    uint8_t reordering; /* DupThresh, in segments */
+    uint8_t reo_steps;  /* RFC 8985 reo_wnd_mult */
+    seq high_seq;       /* SND.NXT when recovery began: it ends when that is acknowledged */
+    seq tlp_high;
+    uint32_t prior_cwnd;
+    uint32_t prr_delivered;
+    uint32_t prr_out;
+    uint32_t undo_cwnd; /* what to return to when the loss was none */
+    uint32_t undo_ssthresh;
+    seq undo_marker;
+    int32_t
+        undo_retrans;   /* retransmissions not yet reported as duplicates; -1: undo not possible */
+    nsec retrans_stamp; /* when the first retransmission of this recovery was sent; 0: none */
+    struct {
+        nsec at; /* when the most recently delivered segment was sent */
+        seq end; /* and its end */
+        nsec rtt;
+        nsec reo_at;
+    } rack;
+    uint32_t cwnd_used; /* RFC 7661 in Linux's form */
+    nsec cwnd_stamp;
+
+    /* acknowledging */
+    uint8_t quickacks; /* acknowledgments still to be sent at once */
+    uint8_t pingpong;  /* the program answers what it receives: acknowledge with the answer */
+    nsec ato;          /* delayed ACK interval */
+    nsec rcv_at;       /* last data received */
+    nsec snd_at;       /* last data sent */
+    nsec ack_rcv_at;
+    nsec ack_snd_at;
+    nsec challenge_at; /* RFC 5961 7, per connection */
+
+    /* receive autotuning (Linux's DRS) */
+    nsec drs_at;
+    seq drs_seq;
+    uint32_t drs_space;
+    nsec rcv_rtt;
+    seq rcv_rtt_seq;
+    nsec rcv_rtt_at;
+    uint64_t rq_taken; /* ring offset when drs_at began */
+
+    /* timers */
+    nsec due[TT_COUNT];
+    struct timer timer; /* at the earliest of them */
+    uint8_t probes;     /* unanswered window probes or keepalives */
+    nsec probe_since;
+    int32_t keep_idle_s, keep_intvl_s, keep_cnt; /* 0: the stack's */
+    int32_t user_timeout_ms;
+    int32_t linger2_s; /* 0: the stack's; -1: none */
+    int32_t syncnt;
+    int32_t defer_accept_s;
+    int32_t notsent_lowat; /* -1: the stack's */
+    uint32_t window_clamp;
+    uint16_t user_mss;
+
+    /* LISTEN and its children */
+    struct tcp *parent;
+    struct tcp *q_next, *q_prev; /* among the parent's half-open or accept queue */
+    struct tcp *half_head, *half_tail;
+    struct tcp *acc_head, *acc_tail;
+    uint32_t nhalf, nacc, backlog;
+
+    struct tcp *flush_next;
+
+    /* for people: TCP_INFO */
+    struct {
+        uint64_t bytes_acked, bytes_rcvd, bytes_sent, bytes_retrans;
+        uint32_t segs_out, segs_in, data_segs_out, data_segs_in;
+        uint32_t total_retrans, delivered, dsack_dups, reord_seen, rcv_ooo;
+        uint32_t total_rto;
+        nsec busy_since, busy, rwnd_since, rwnd, sndbuf_since, sndbuf;
+        nsec state_since;
+    } info;
+};
+
+static inline struct tcp *tcp_of(struct sock *s)
+{
+    return (struct tcp *)s;
+}
+
+static inline const struct tcp *tcp_of_const(const struct sock *s)
+{
+    return (const struct tcp *)s;
+}
+
+/* RFC 9293 3.3.2: from ESTABLISHED on. */
+static inline bool tcp_synchronized(const struct tcp *c)
+{
+    return c->state >= TCP_ESTABLISHED;
+}
+
+static inline seq tcp_seq_of_sq(const struct tcp *c, uint64_t off)
+{
+    return seq_add(c->snd_base, (uint32_t)off);
+}
+
+/* Ring offset of a sequence number at or after the ring's head. */
+static inline uint64_t tcp_sq_off(const struct tcp *c, seq x)
+{
+    return c->sq.head + seq_dist(tcp_seq_of_sq(c, c->sq.head), x);
+}
+
+static inline uint64_t tcp_rq_off(const struct tcp *c, seq x)
+{
+    return c->rq.tail + seq_dist(seq_add(c->rcv_base, (uint32_t)c->rq.tail), x);
+}
+
+/* The end of what the program has written. */
+static inline seq tcp_write_end(const struct tcp *c)
+{
+    return tcp_seq_of_sq(c, c->sq.tail);
+}
+
+static inline uint32_t tcp_unsent(const struct tcp *c)
+{
+    seq end = tcp_write_end(c);
+    return seq_lt(c->snd.nxt, end) ? seq_dist(c->snd.nxt, end) : 0;
+}
+
+/* Segments in the network: RFC 6675's pipe. */
+static inline uint32_t tcp_inflight(const struct tcp *c)
+{
+    uint32_t n = txq_inflight(&c->tx);
+    return n > c->reno_sacked ? n - c->reno_sacked : 0;
+}
+
+static inline nsec tcp_rto(const struct stack *st, const struct tcp *c)
+{
+    nsec max = (nsec)st->knobs.user_rto_max_ms * MSEC;
+    nsec rto = c->rtt.rto;
+    for (unsigned i = 0; i < c->backoff && rto < max; i++) {
+        rto *= 2;
+    }
+    return nsec_min(rto, max);
+}
+
+/* ---- tcp_state.c */
+
+/* The only writer of c->state; checks the move and records it. */
+#define tcp_to(st, env, c, state) tcp_move(st, env, c, state, __func__, __LINE__)
+void tcp_move(struct stack *st, struct env *env, struct tcp *c, enum tcp_state to, const char *func,
+              int line);
+
+/* ---- tcp_timer.c */
+void tcp_timer_set(struct stack *st, struct env *env, struct tcp *c, enum tcp_timer_kind k,
+                   nsec at);
+void tcp_timer_clear(struct stack *st, struct env *env, struct tcp *c, enum tcp_timer_kind k);
+void tcp_timers_off(struct stack *st, struct tcp *c);
+void tcp_timers_rearm(struct stack *st, struct tcp *c); /* recovery */
+/* The retransmission timer for what is in flight, or off; TLP instead where it applies. */
+void tcp_arm_rto(struct stack *st, struct env *env, struct tcp *c);
+void tcp_arm_keep(struct stack *st, struct env *env, struct tcp *c);
+void tcp_arm_persist(struct stack *st, struct env *env, struct tcp *c);
+
+/* ---- tcp_snd.c */
+/* Sends what may be sent now. */
+void tcp_output(struct stack *st, struct env *env, struct tcp *c);
+/* An acknowledgment, now. */
+void tcp_send_ack(struct stack *st, struct env *env, struct tcp *c, enum tx_reason why);
+void tcp_send_syn(struct stack *st, struct env *env, struct tcp *c, enum tx_reason why);
+/* A segment outside the window that makes the peer answer: zero-window probe, keepalive. */
+void tcp_send_probe(struct stack *st, struct env *env, struct tcp *c, enum tx_reason why);
+void tcp_send_rst(struct stack *st, struct env *env, struct tcp *c);
+/* The answer to a segment that belongs to no connection. RFC 9293 3.10.7.1 */
+void tcp_reply_rst(struct stack *st, struct env *env, const struct ip_hdr *ip,
+                   const struct tcp_seg *seg);
+/* Answers with an ACK that carries given numbers: TIME-WAIT, SYN-RCVD, challenges. */
+void tcp_challenge(struct stack *st, struct env *env, struct tcp *c, enum tx_reason why);
+/* Sends record i again. -ERR_* when it could not be sent. */
+int tcp_resend(struct stack *st, struct env *env, struct tcp *c, uint32_t i, enum tx_reason why);
+/* Puts the connection on the flush list. */
+void tcp_want_out(struct stack *st, struct tcp *c);
+void tcp_want_ack(struct stack *st, struct tcp *c, enum tx_reason why);
+/* The effective MSS from the path MTU, the peer's MSS and our options. */
+void tcp_sync_mss(struct stack *st, struct tcp *c);
+uint32_t tcp_now_ts(const struct tcp *c, nsec now);
+
+/* ---- tcp_rcv.c */
+/* Window, buffers and first numbers when the connection opens. */
+void tcp_rcv_init(struct stack *st, struct tcp *c);
+/* The window to announce now: raw field for the header; moves rcv.adv. */
+uint16_t tcp_rcv_window(struct stack *st, struct tcp *c, bool syn);
+/* What the peer may still send by what we told it. */
+static inline uint32_t tcp_rcv_left(const struct tcp *c)
+{
+    return seq_lt(c->rcv.nxt, c->rcv.adv) ? seq_dist(c->rcv.nxt, c->rcv.adv) : 0;
+}
+/* Takes the text of an acceptable segment. Reports a drop reason. */
+enum drop tcp_rcv_text(struct stack *st, struct env *env, struct tcp *c, struct tcp_seg *seg);
+/* Whether the peer's FIN is next: in this segment, or one that waited behind a hole. Remembers one that must wait. */
+bool tcp_rcv_fin_due(struct tcp *c, const struct tcp_seg *seg);
+/* Schedules the acknowledgment of what has been taken. */
+void tcp_rcv_ack(struct stack *st, struct env *env, struct tcp *c);
+/* After the program took bytes: window update, autotuning. */
+void tcp_rcv_taken(struct stack *st, struct env *env, struct tcp *c, uint32_t n);
+/* Fills SACK blocks of an outgoing segment. */
+void tcp_rcv_sacks(const struct tcp *c, struct tcp_seg *seg);
+void tcp_rcv_dsack(struct stack *st, struct tcp *c, seq from, seq to);
+void tcp_enter_quickack(struct tcp *c, uint32_t max);
+
+/* ---- tcp_ack.c */
+/* RFC 9293 3.10.7.4, fifth. False: the segment is dropped, *why says the reason. */
+bool tcp_ack_in(struct stack *st, struct env *env, struct tcp *c, const struct tcp_seg *seg,
+                enum drop *why);
+
+/* ---- tcp_loss.c */
+struct tcp_acked { /* what one acknowledgment told */
+    seq prior_una;
+    uint32_t acked; /* segments cumulatively acknowledged */
+    uint32_t acked_bytes;
+    uint32_t sacked;    /* segments newly reported by SACK */
+    uint32_t delivered; /* both */
+    nsec rtt;           /* sample, 0: none */
+    uint32_t ts_ecr;    /* of the segment; 0: none */
+    uint32_t newly_lost;
+    bool dup;           /* a duplicate acknowledgment, RFC 5681 2 */
+    bool new_data;      /* SND.UNA moved */
+    bool retrans_acked; /* something that had been sent again was acknowledged */
+    bool orig_acked;    /* data that was never sent again was acknowledged or SACKed */
+    bool dsack;
+    bool ece;
+    bool reneged;
+    uint32_t prior_inflight;
+    bool cwnd_limited; /* RFC 7661: the window may grow */
+};
+/* Takes the SACK blocks into the scoreboard. */
+void tcp_loss_sack(struct stack *st, struct env *env, struct tcp *c, const struct tcp_seg *seg,
+                   struct tcp_acked *a);
+/* RACK's clock: a segment sent at `at` has been delivered. */
+void tcp_rack_advance(struct tcp *c, const struct tx_rec *r, nsec now);
+/* The state machine of recovery, after an acknowledgment was taken in. */
+void tcp_loss_ack(struct stack *st, struct env *env, struct tcp *c, struct tcp_acked *a);
+/* The retransmission timer fired: everything outstanding is lost. */
+void tcp_loss_timeout(struct stack *st, struct env *env, struct tcp *c);
+/* RACK's reordering timer fired. */
+void tcp_loss_reorder(struct stack *st, struct env *env, struct tcp *c);
+/* Sends again what is marked lost, as far as the window allows. */
+void tcp_loss_resend(struct stack *st, struct env *env, struct tcp *c);
+void tcp_tlp_fire(struct stack *st, struct env *env, struct tcp *c);
+
+/* ---- tcp_listen.c */
+void tcp_listen_in(struct stack *st, struct env *env, struct tcp *l, const struct ip_hdr *ip,
+                   const struct tcp_seg *seg);
+/* A child's handshake is complete: SYN queue -> accept queue. False: the accept queue is full. */
+bool tcp_listen_complete(struct stack *st, struct env *env, struct tcp *child);
+/* A child in a queue of its parent goes away. */
+void tcp_listen_forget(struct stack *st, struct tcp *child);
+/* The listener closes: its children are reset. */
+void tcp_listen_close(struct stack *st, struct env *env, struct tcp *l);
+
+/* ---- tcp_in.c */
+void tcp_established(struct stack *st, struct env *env, struct tcp *c);
+
+/* ---- tcp_user.c */
+/* The connection ends: buffers freed, timers off, the program told (err 0: orderly). Frees an orphan: then c is gone. */
+void tcp_done(struct stack *st, struct env *env, struct tcp *c, enum err err);
+/* Buffers and timers of a connection that carries data no more. */
+void tcp_release_bufs(struct stack *st, struct tcp *c);
+void tcp_enter_time_wait(struct stack *st, struct env *env, struct tcp *c);
+/* The MSS we announce, from the MTU towards the peer. */
+void tcp_open_mss(const struct stack *st, struct tcp *c);
+/* Free space in the send buffer, and whether that makes the socket writable. */
+uint32_t tcp_snd_space(const struct stack *st, const struct tcp *c);
+bool tcp_writable(const struct stack *st, const struct tcp *c);
+uint32_t tcp_readable(const struct tcp *c);
+/* Congestion algorithm by knob. */
+void tcp_cc_choose(struct stack *st, struct tcp *c, uint8_t algo);
+
+#endif

@@ -1,0 +1,599 @@
+/*
+ * tcp_in.c - theory of operation
+ *
+ * SEGMENT ARRIVES, RFC 9293 3.10.7. A segment is parsed, its checksum checked, its connection found; then, by state:
+ * LISTEN (tcp_listen.c), SYN-SENT (3.10.7.3), TIME-WAIT apart, and for the others the eight checks of 3.10.7.4 in order:
+ *
+ *     first   sequence number, with PAWS before it (RFC 7323 5.3)
+ *     second  RST, by RFC 5961 3
+ *     third   security: none
+ *     fourth  SYN, by RFC 5961 4
+ *     fifth   ACK (tcp_ack.c)
+ *     sixth   URG
+ *     seventh text (tcp_rcv.c)
+ *     eighth  FIN
+ *
+ * What a segment was good for is told by its event: DROP_NONE or the reason.
+ *
+ * Deliberately missing: urgent data beyond noting the pointer.
+ */
+#include "tcp_cb.h"
+
+#include "check.h"
+#include "csum.h"
+#include "sock_priv.h"
+
+static struct event *record_in(struct stack *st, struct env *env, const struct tcp *c,
+                               const struct tcp_seg *seg)
+{
+    struct event *ev = event_begin(st->events, env, EV_SEG_IN);
+
+    ev->sock_id = c ? c->s.obj.id : 0;
+    ev->proto = LX_IPPROTO_TCP;
+    ev->lport = seg->dport;
+    ev->rport = seg->sport;
+    ev->u.seg.seq = c && c->state != TCP_LISTEN ? seq_dist(c->irs, seg->seq) : seg->seq.v;
+    ev->u.seg.ack = c && c->state != TCP_LISTEN ? seq_dist(c->iss, seg->ack) : seg->ack.v;
+    ev->u.seg.len = seg->len;
+    ev->u.seg.flags = seg->flags;
+    ev->u.seg.gso = seg->gso_size;
+    ev->u.seg.wnd = c && !(seg->flags & TCP_SYN) ? (uint32_t)seg->wnd << c->snd.scale : seg->wnd;
+    if (c) {
+        ev->u.seg.cwnd = c->cc.cwnd * c->snd.mss;
+        ev->u.seg.inflight = seq_dist(c->snd.una, c->snd.nxt);
+        ev->u.seg.srtt_us = (uint32_t)(c->rtt.srtt / USEC);
+    }
+    event_end(st->events);
+    return ev;
+}
+
+static bool checksum_good(const struct ip_hdr *ip)
+{
+    uint64_t sum = csum_pseudo(&ip->src, &ip->dst, LX_IPPROTO_TCP, (uint32_t)ip->payload_len);
+
+    return csum_good(csum_add(sum, ip->payload, ip->payload_len));
+}
+
+/* ---- SYN-SENT */
+
+static void take_syn(struct stack *st, struct env *env, struct tcp *c, const struct tcp_seg *seg)
+{
+    uint32_t mss = seg->has_mss && seg->mss ? seg->mss : 536; /* MUST-15 */
+
+    c->irs = seg->seq;
+    c->rcv.nxt = c->rcv.wup = c->rcv_base = seq_add(seg->seq, 1);
+    c->rcv.adv = seq_add(c->rcv.nxt, min_u32(c->rcv.wnd_lim, 65535)); /* what our SYN announced */
+    c->ws_ok = c->ws_ok && seg->has_wscale;
+    c->ts_ok = c->ts_ok && seg->has_ts;
+    c->sack_ok = c->sack_ok && seg->has_sack_ok;
+    c->snd.scale = c->ws_ok ? seg->wscale : 0;
+    c->rcv.scale = c->ws_ok ? c->rcv.scale : 0;
+    if (!c->ws_ok) {
+        c->rcv.wnd_clamp = min_u32(c->rcv.wnd_clamp, 65535);
+    }
+    c->snd.mss_clamp = (uint16_t)(c->user_mss ? min_u32(mss, c->user_mss) : mss);
+    if (c->ts_ok) {
+        c->ts_recent = seg->ts_val;
+        c->ts_recent_at = env->now;
+    }
+    c->snd.wl1 = seg->seq;
+    c->snd.wl2 = seg->ack;
+    c->snd.wnd = c->snd.wnd_max = seg->wnd;
+    tcp_sync_mss(st, c);
+}
+
+/* Our SYN is acknowledged: its record goes, its round trip is the first sample. */
+static void syn_acked(struct stack *st, struct env *env, struct tcp *c)
+{
+    if (c->tx.n) {
+        const struct tx_rec *r = txq_at(&c->tx, 0);
+        if (!(r->flags & TXR_EVER)) {
+            tcp_rtt_sample(&c->rtt, env->now - r->at, c->snd.nxt, c->snd.nxt,
+                           (nsec)st->knobs.user_rto_min_ms * MSEC,
+                           (nsec)st->knobs.user_rto_max_ms * MSEC);
+        }
+        txq_pop(&c->tx);
+        txq_idle(&c->tx, st->mem);
+    }
+    c->snd.una = c->snd_base;
+    c->backoff = 0;
+    c->retries = 0;
+    c->stall_at = 0;
+    c->s.soft_err = 0;
+    tcp_timer_clear(st, env, c, TT_RTO);
+}
+
+void tcp_established(struct stack *st, struct env *env, struct tcp *c)
+{
+    uint32_t iw = (uint32_t)st->knobs.user_init_cwnd;
+
+    tcp_to(st, env, c, TCP_ESTABLISHED);
+    if (c->info.total_retrans > 1) {
+        iw = 1; /* RFC 5681 3.1: the SYN was lost more than once */
+    }
+    tcp_cc_init(&c->cc, c->cc.algo, iw);
+    c->high_seq = c->snd.nxt;
+    c->usage_seq = c->snd.nxt;
+    c->snd_at = env->now;
+    tcp_arm_keep(st, env, c);
+}
+
+static enum drop in_syn_sent(struct stack *st, struct env *env, struct tcp *c,
+                             const struct ip_hdr *ip, struct tcp_seg *seg)
+{
+    bool ack_ok = false;
+
+    if (seg->flags & TCP_ACK) { /* first */
+        if (seq_leq(seg->ack, c->iss) || seq_gt(seg->ack, c->snd.nxt)) {
+            tcp_reply_rst(st, env, ip, seg);
+            return DROP_TCP_ACK;
+        }
+        ack_ok = true;
+    }
+    if (seg->flags & TCP_RST) { /* second */
+        if (!ack_ok) {
+            return DROP_TCP_RST;
+        }
+        st->stats.TcpAttemptFails++;
+        tcp_done(st, env, c, ERR_CONNREFUSED);
+        return DROP_NONE;
+    }
+    if (!(seg->flags & TCP_SYN)) { /* fourth */
+        return DROP_TCP_FLAGS;
+    }
+    take_syn(st, env, c, seg);
+    if (ack_ok) {
+        syn_acked(st, env, c);
+        tcp_established(st, env, c);
+        sock_notify(st, &c->s, LX_POLLOUT | LX_POLLWRNORM);
+        tcp_want_ack(st, c, TX_ACK);
+        tcp_want_out(st, c);
+    } else { /* simultaneous open, MUST-10 */
+        tcp_to(st, env, c, TCP_SYN_RCVD);
+        txq_at(&c->tx, 0)->at = env->now;
+        tcp_send_syn(st, env, c, TX_SYNACK);
+        tcp_timer_set(st, env, c, TT_RTO, env->now + tcp_rto(st, c));
+    }
+    return DROP_NONE;
+}
+
+/* ---- TIME-WAIT */
+
+/* RFC 9293 3.10.7.4 with RFC 6191 and, if asked for, RFC 1337. *reuse: the SYN may open a new connection. */
+static enum drop in_time_wait(struct stack *st, struct env *env, struct tcp *c,
+                              const struct tcp_seg *seg, bool *reuse)
+{
+    bool newer = seg->has_ts && c->ts_ok && (int32_t)(seg->ts_val - c->ts_recent) > 0;
+    bool older = seg->has_ts && c->ts_ok && (int32_t)(seg->ts_val - c->ts_recent) < 0;
+
+    if (seg->flags & TCP_RST) {
+        if (!st->knobs.tcp_rfc1337 && seq_eq(seg->seq, c->rcv.nxt)) {
+            tcp_done(st, env, c, ERR_OK);
+            return DROP_NONE;
+        }
+        return DROP_TCP_RST;
+    }
+    if ((seg->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && !older &&
+        (newer || seq_gt(seg->seq, c->rcv.nxt))) {
+        *reuse = true;
+        return DROP_NONE;
+    }
+    if (seg->flags & TCP_ACK) {
+        tcp_timer_set(st, env, c, TT_WAIT, env->now + (nsec)st->knobs.user_timewait_s * SEC);
+    }
+    if (seq_eq(seg->seq, c->rcv.nxt) && tcp_seg_len(seg) == 0) {
+        return DROP_NONE;
+    }
+    tcp_challenge(st, env, c, TX_TIMEWAIT);
+    return DROP_TCP_OLD;
+}
+
+/* ---- first: sequence number */
+
+/* RFC 7323 5.3 R1. Linux, not RFC: a reset is exempt, and TS.Recent is worthless after 24 days. */
+static bool paws_rejects(const struct tcp *c, const struct tcp_seg *seg, nsec now)
+{
+    return c->ts_ok && seg->has_ts && (int32_t)(c->ts_recent - seg->ts_val) > 0 &&
+           now - c->ts_recent_at < 24 * 24 * 3600 * SEC;
+}
+
+/* RFC 9293 3.4 in Linux's form: ends at or after what was acknowledged last, begins inside the window. */
+static bool in_window(const struct tcp *c, const struct tcp_seg *seg)
+{
+    seq end = tcp_seg_end(seg);
+    seq edge = seq_add(c->rcv.nxt, tcp_rcv_left(c));
+
+    return seq_geq(end, c->rcv.wup) && seq_leq(seg->seq, edge);
+}
+
+static enum drop check_seq(struct stack *st, struct env *env, struct tcp *c,
+                           const struct tcp_seg *seg)
+{
+    if (paws_rejects(c, seg, env->now) && !(seg->flags & TCP_RST)) {
+        st->stats.TcpPawsDrops++;
+        if (!(seg->flags & TCP_SYN) || c->state != TCP_SYN_RCVD) {
+            tcp_challenge(st, env, c, TX_DUPACK);
+        }
+        return DROP_TCP_PAWS;
+    }
+    if (in_window(c, seg)) {
+        return DROP_NONE;
+    }
+    if (seg->flags & TCP_RST) {
+        return DROP_TCP_RST;
+    }
+    if (seg->flags & TCP_SYN && !(c->state == TCP_SYN_RCVD && seq_eq(seg->seq, c->irs))) {
+        tcp_challenge(st, env, c, TX_CHALLENGE);
+        return DROP_TCP_SYN;
+    }
+    if (seg->len && seq_lt(seg->seq, c->rcv.nxt)) {
+        tcp_enter_quickack(c, 16);
+        tcp_rcv_dsack(st, c, seg->seq, seq_min(seq_add(seg->seq, seg->len), c->rcv.nxt));
+        tcp_send_ack(st, env, c, TX_DUPACK);
+    } else if (c->state == TCP_SYN_RCVD && seg->flags & TCP_SYN) {
+        c->info.total_retrans++;
+        tcp_send_syn(st, env, c, TX_SYNACK); /* the peer's SYN again: our answer was lost */
+    } else {
+        tcp_challenge(st, env, c, TX_DUPACK);
+    }
+    return DROP_TCP_WINDOW;
+}
+
+/* RFC 7323 4.3: the timestamp to echo is that of the segment that holds the last byte acknowledged. */
+static void take_timestamp(struct tcp *c, const struct tcp_seg *seg, nsec now)
+{
+    if (c->ts_ok && seg->has_ts && seq_leq(seg->seq, c->rcv.wup) &&
+        (int32_t)(seg->ts_val - c->ts_recent) >= 0) {
+        c->ts_recent = seg->ts_val;
+        c->ts_recent_at = now;
+    }
+}
+
+/* ---- second: RST */
+
+static enum drop in_rst(struct stack *st, struct env *env, struct tcp *c, const struct tcp_seg *seg)
+{
+    if (!seq_eq(seg->seq, c->rcv.nxt)) {
+        tcp_challenge(st, env, c, TX_CHALLENGE); /* RFC 5961 3.2 */
+        return DROP_TCP_RST;
+    }
+    enum err err = ERR_CONNRESET;
+    if (c->state == TCP_SYN_RCVD && !c->passive) {
+        err = ERR_CONNREFUSED;
+    } else if (c->state == TCP_CLOSE_WAIT) {
+        err = ERR_PIPE; /* Linux, not RFC */
+    } else if (c->state == TCP_CLOSING || c->state == TCP_LAST_ACK) {
+        err = ERR_CONNRESET;
+    }
+    st->stats.TcpEstabResets += c->state == TCP_ESTABLISHED || c->state == TCP_CLOSE_WAIT;
+    tcp_done(st, env, c, err);
+    return DROP_NONE;
+}
+
+/* ---- fifth: ACK */
+
+static enum drop ack_syn_rcvd(struct stack *st, struct env *env, struct tcp *c,
+                              const struct ip_hdr *ip, const struct tcp_seg *seg)
+{
+    if (seq_leq(seg->ack, c->snd.una) || seq_gt(seg->ack, c->snd.nxt)) {
+        tcp_reply_rst(st, env, ip, seg);
+        return DROP_TCP_ACK;
+    }
+    if (!tcp_listen_complete(st, env, c)) {
+        return DROP_TCP_BACKLOG;
+    }
+    syn_acked(st, env, c);
+    c->snd.wnd = (uint32_t)seg->wnd << c->snd.scale;
+    c->snd.wnd_max = max_u32(c->snd.wnd_max, c->snd.wnd);
+    c->snd.wl1 = seg->seq;
+    c->snd.wl2 = seg->ack;
+    tcp_established(st, env, c);
+    if (!c->passive) {
+        sock_notify(st, &c->s, LX_POLLOUT | LX_POLLWRNORM);
+    }
+    st->stats.TcpPassiveOpens += c->passive;
+    if (c->fin_queued) {
+        tcp_to(st, env, c, TCP_FIN_WAIT_1);
+    }
+    tcp_want_out(st, c);
+    return DROP_NONE;
+}
+
+/* Our FIN is acknowledged. True: the connection is gone. */
+static bool fin_acked(struct stack *st, struct env *env, struct tcp *c)
+{
+    switch (c->state) {
+    case TCP_FIN_WAIT_1:
+        tcp_to(st, env, c, TCP_FIN_WAIT_2);
+        c->s.snd_shut = true;
+        if (c->s.orphan) { /* Linux, not RFC: tcp_fin_timeout */
+            nsec wait = (nsec)(c->linger2_s > 0 ? c->linger2_s : st->knobs.tcp_fin_timeout) * SEC;
+            if (c->linger2_s < 0) {
+                tcp_done(st, env, c, ERR_OK);
+                return true;
+            }
+            tcp_timer_set(st, env, c, TT_WAIT, env->now + wait);
+        } else {
+            sock_notify(st, &c->s, LX_POLLOUT);
+        }
+        return false;
+    case TCP_CLOSING:
+        tcp_enter_time_wait(st, env, c);
+        return false;
+    case TCP_LAST_ACK:
+        tcp_done(st, env, c, ERR_OK);
+        return true;
+    default:
+        return false;
+    }
+}
+
+static enum drop in_ack(struct stack *st, struct env *env, struct tcp *c, const struct ip_hdr *ip,
+                        const struct tcp_seg *seg, bool *gone)
+{
+    if (!(seg->flags & TCP_ACK)) {
+        return DROP_TCP_FLAGS;
+    }
+    if (c->state == TCP_SYN_RCVD) {
+        enum drop why = ack_syn_rcvd(st, env, c, ip, seg);
+        if (why != DROP_NONE) {
+            return why;
+        }
+    }
+    enum drop why = DROP_NONE;
+    if (!tcp_ack_in(st, env, c, seg, &why)) {
+        return why;
+    }
+    if (c->fin_sent && seq_gt(c->snd.una, c->fin_seq)) {
+        *gone = fin_acked(st, env, c);
+    }
+    return DROP_NONE;
+}
+
+/* ---- seventh and eighth */
+
+/* Linux, not RFC 9293 (which lets it pass): data for a program that closed its half is answered with a reset. */
+static bool nobody_reads(const struct tcp *c, const struct tcp_seg *seg)
+{
+    return c->s.rcv_shut && seg->len && seq_gt(seq_add(seg->seq, seg->len), c->rcv.nxt) &&
+           (c->s.orphan || c->state == TCP_FIN_WAIT_1 || c->state == TCP_FIN_WAIT_2);
+}
+
+static bool takes_text(const struct tcp *c)
+{
+    return c->state == TCP_ESTABLISHED || c->state == TCP_FIN_WAIT_1 || c->state == TCP_FIN_WAIT_2;
+}
+
+static void in_fin(struct stack *st, struct env *env, struct tcp *c)
+{
+    c->rcv.nxt = seq_add(c->rcv.nxt, 1);
+    c->rcv.adv = seq_max(c->rcv.adv, c->rcv.nxt);
+    c->fin_rcvd = true;
+    c->fin_ahead = false;
+    c->s.rcv_shut = true;
+    tcp_want_ack(st, c, TX_ACK);
+    switch (c->state) {
+    case TCP_ESTABLISHED:
+        tcp_to(st, env, c, TCP_CLOSE_WAIT);
+        c->pingpong = 1; /* Linux, not RFC: the program's close will carry it */
+        break;
+    case TCP_FIN_WAIT_1:
+        tcp_to(st, env, c, TCP_CLOSING);
+        break;
+    case TCP_FIN_WAIT_2:
+        tcp_send_ack(st, env, c, TX_ACK);
+        tcp_enter_time_wait(st, env, c);
+        break;
+    default:
+        break;
+    }
+    if (c->ooo.n) {
+        ranges_fini(&c->ooo, st->mem);
+        c->nrecent = 0;
+    }
+    uint32_t bits = LX_POLLIN | LX_POLLRDNORM | LX_POLLRDHUP;
+    sock_notify(st, &c->s, c->s.snd_shut ? bits | LX_POLLHUP : bits);
+}
+
+static enum drop in_text(struct stack *st, struct env *env, struct tcp *c, struct tcp_seg *seg)
+{
+    enum drop why = DROP_NONE;
+
+    if (seg->len) {
+        uint64_t before = c->rq.tail;
+        why = tcp_rcv_text(st, env, c, seg);
+        if (c->rq.tail != before && tcp_readable(c) >= (uint32_t)c->s.opt.rcvlowat) {
+            sock_notify(st, &c->s, LX_POLLIN | LX_POLLRDNORM);
+        }
+    }
+    if (tcp_rcv_fin_due(c, seg)) {
+        in_fin(st, env, c);
+        why = DROP_NONE;
+    } else if (seg->flags & TCP_FIN && why == DROP_NONE && c->fin_ahead) {
+        tcp_want_ack(st, c, TX_DUPACK);
+    }
+    return why;
+}
+
+/* SEGMENT ARRIVES, synchronized states and SYN-RCVD. RFC 9293 3.10.7.4: eight checks, in its order. */
+static enum drop in_synchronized(struct stack *st, struct env *env, struct tcp *c,
+                                 const struct ip_hdr *ip, struct tcp_seg *seg)
+{
+    bool gone = false;
+
+    enum drop why = check_seq(st, env, c, seg); /* first */
+    if (why != DROP_NONE) {
+        return why;
+    }
+    if (seg->flags & TCP_RST) { /* second */
+        return in_rst(st, env, c, seg);
+    }
+    if (seg->flags & TCP_SYN && !(c->state == TCP_SYN_RCVD && seq_eq(seg->seq, c->irs))) {
+        tcp_challenge(st, env, c, TX_CHALLENGE); /* fourth, RFC 5961 4.2 */
+        return DROP_TCP_SYN;
+    }
+    if (seg->flags & TCP_SYN) { /* a simultaneous open's SYN,ACK, or the SYN once more */
+        seg->seq = seq_add(seg->seq, 1);
+        seg->flags &= (uint16_t)~TCP_SYN;
+        if (!(seg->flags & TCP_ACK)) {
+            tcp_send_syn(st, env, c, TX_SYNACK);
+            return DROP_TCP_OLD;
+        }
+        tcp_want_ack(st, c, TX_ACK);
+    }
+    take_timestamp(c, seg, env->now);
+    why = in_ack(st, env, c, ip, seg, &gone); /* fifth */
+    if (why != DROP_NONE || gone) {
+        return why;
+    }
+    if (nobody_reads(c, seg)) {
+        st->stats.TcpAbortOnData++;
+        tcp_reply_rst(st, env, ip, seg);
+        tcp_done(st, env, c, ERR_CONNRESET);
+        return DROP_TCP_CLOSED;
+    }
+    if (!takes_text(c)) {
+        if (tcp_seg_len(seg) && c->state != TCP_TIME_WAIT) {
+            tcp_want_ack(st, c, TX_DUPACK);
+        }
+        return DROP_NONE;
+    }
+    return in_text(st, env, c, seg); /* seventh, eighth */
+}
+
+/* ---- entry */
+
+static enum drop by_state(struct stack *st, struct env *env, struct tcp *c, const struct ip_hdr *ip,
+                          struct tcp_seg *seg)
+{
+    bool reuse = false;
+
+    c->info.segs_in++;
+    switch (c->state) {
+    case TCP_CLOSED:
+        tcp_reply_rst(st, env, ip, seg);
+        return DROP_TCP_CLOSED;
+    case TCP_LISTEN:
+        tcp_listen_in(st, env, c, ip, seg);
+        return DROP_NONE;
+    case TCP_SYN_SENT:
+        return in_syn_sent(st, env, c, ip, seg);
+    case TCP_TIME_WAIT: {
+        enum drop why = in_time_wait(st, env, c, seg, &reuse);
+        if (reuse) {
+            struct sock *l;
+            struct flow f = c->s.flow;
+            tcp_done(st, env, c, ERR_OK);
+            l = demux_bound(st, LX_IPPROTO_TCP, &f);
+            if (l && tcp_of(l)->state == TCP_LISTEN) {
+                st->touching = l;
+                tcp_listen_in(st, env, tcp_of(l), ip, seg);
+            } else {
+                tcp_reply_rst(st, env, ip, seg);
+            }
+        }
+        return why;
+    }
+    default:
+        return in_synchronized(st, env, c, ip, seg);
+    }
+}
+
+static struct tcp *find(struct stack *st, const struct ip_hdr *ip, const struct tcp_seg *seg)
+{
+    struct flow f = {.laddr = ip->dst, .raddr = ip->src, .lport = seg->dport, .rport = seg->sport};
+    struct sock *s = demux_conn(st, LX_IPPROTO_TCP, &f);
+
+    if (!s) {
+        s = demux_bound(st, LX_IPPROTO_TCP, &f);
+        if (s && tcp_of(s)->state != TCP_LISTEN) {
+            s = NULL;
+        }
+    }
+    return s ? tcp_of(s) : NULL;
+}
+
+void tcp_input(struct stack *st, struct env *env, const struct ip_hdr *ip)
+{
+    struct tcp_seg seg;
+    enum drop why = tcp_seg_parse(&seg, ip->payload, ip->payload_len);
+
+    st->stats.TcpInSegs++;
+    if (why == DROP_NONE && !ip->csum_ok && !checksum_good(ip)) {
+        why = DROP_TCP_CHECKSUM;
+    }
+    if (why == DROP_NONE && (addr_is_multicast(&ip->dst) || addr_is_broadcast(&ip->dst))) {
+        why = DROP_IP_NOT_OURS; /* MUST-57 */
+    }
+    if (why != DROP_NONE) {
+        st->stats.drop[why]++;
+        struct pkt_in in = {.p = ip->start, .len = ip->len};
+        stack_drop(st, env, why, &in);
+        return;
+    }
+    seg.gso_size = ip->gso_size;
+    struct tcp *c = find(st, ip, &seg);
+    struct event *ev = record_in(st, env, c, &seg);
+    if (!c) {
+        why = DROP_TCP_NO_SOCKET;
+        tcp_reply_rst(st, env, ip, &seg);
+    } else {
+        st->touching = &c->s;
+        why = by_state(st, env, c, ip, &seg);
+        st->touching = NULL;
+    }
+    if (why != DROP_NONE) {
+        st->stats.drop[why]++;
+        ev->why = (uint8_t)why;
+    }
+}
+
+bool tcp_icmp_error(struct stack *st, struct env *env, struct sock *s, seq at, enum err err,
+                    bool hard)
+{
+    struct tcp *c = tcp_of(s);
+
+    if (c->state == TCP_LISTEN || c->state == TCP_CLOSED || c->state == TCP_TIME_WAIT) {
+        return false;
+    }
+    if (!seq_geq(at, c->snd.una) || !seq_lt(at, seq_add(c->snd.nxt, 1))) {
+        return false; /* RFC 5927 4.1 */
+    }
+    st->touching = s;
+    if (hard && (c->state == TCP_SYN_SENT || (c->state == TCP_SYN_RCVD && !c->passive))) {
+        st->stats.TcpAttemptFails++;
+        tcp_done(st, env, c, err);
+    } else {
+        s->soft_err = (uint8_t)err; /* MUST-54..56: it may yet recover */
+    }
+    st->touching = NULL;
+    return true;
+}
+
+bool tcp_icmp_pmtu(struct stack *st, struct env *env, struct sock *s, seq at, uint32_t mtu)
+{
+    struct tcp *c = tcp_of(s);
+
+    if (!tcp_synchronized(c) || c->state == TCP_TIME_WAIT || !c->tx.n || seq_lt(at, c->snd.una) ||
+        seq_geq(at, c->snd.nxt)) {
+        return false;
+    }
+    (void)mtu;
+    uint16_t before = c->snd.mss;
+    tcp_sync_mss(st, c);
+    if (c->snd.mss >= before) {
+        return true;
+    }
+    st->touching = s;
+    for (uint32_t i = 0; i < c->tx.n; i++) { /* RFC 1191 6.4: send again what was too large */
+        struct tx_rec *r = txq_at(&c->tx, i);
+        if (!(r->flags & TXR_SACKED) && seq_dist(r->from, r->to) > c->snd.mss) {
+            txq_clear(&c->tx, r, TXR_RETRANS);
+            txq_set(&c->tx, r, TXR_LOST);
+        }
+    }
+    tcp_loss_resend(st, env, c);
+    tcp_want_out(st, c);
+    st->touching = NULL;
+    return true;
+}

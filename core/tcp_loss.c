@@ -1,0 +1,597 @@
+/*
+ * tcp_loss.c - theory of operation
+ *
+ * Deciding that data is lost, choosing what to send again, and how fast. The states are Linux's:
+ *
+ *     OPEN -- SACK or duplicate ACK --> DISORDER -- something is lost --> RECOVERY -- all of it acknowledged --> OPEN
+ *       any -- retransmission timer --> LOSS -- everything sent before it acknowledged --> OPEN
+ *
+ * With SACK, RACK (RFC 8985) decides: a segment is lost when one sent sufficiently later has been delivered. Without SACK,
+ * three duplicate ACKs, and in recovery every partial acknowledgment, say that the first segment is lost (RFC 6582).
+ * During RECOVERY the window follows Proportional Rate Reduction (RFC 9937, RFC 6937), in LOSS slow start.
+ *
+ * A reduction that proves unnecessary is undone: all retransmissions were reported as duplicates (RFC 2883), an
+ * acknowledgment echoes a time before the first of them (Eifel, RFC 3522), or after a timeout something is
+ * acknowledged that was never sent again (F-RTO, RFC 5682).
+ *
+ * A tail loss probe (RFC 8985 7) turns the loss of the last segments into something SACK shows.
+ */
+#include "tcp_cb.h"
+
+#include "check.h"
+#include "tcp_cc.h"
+
+static void record_cwnd(struct stack *st, struct env *env, const struct tcp *c)
+{
+    struct event *ev = event_begin(st->events, env, EV_CWND);
+
+    ev->sock_id = c->s.obj.id;
+    ev->proto = LX_IPPROTO_TCP;
+    ev->lport = c->s.flow.lport;
+    ev->rport = c->s.flow.rport;
+    ev->u.cwnd.cwnd = c->cc.cwnd;
+    ev->u.cwnd.ssthresh = c->cc.ssthresh;
+    ev->u.cwnd.inflight = tcp_inflight(c);
+    ev->u.cwnd.ca_state = c->ca_state;
+    event_end(st->events);
+}
+
+static void to_state(struct stack *st, struct env *env, struct tcp *c, enum tcp_ca ca)
+{
+    if (c->ca_state != ca) {
+        c->ca_state = (uint8_t)ca;
+        record_cwnd(st, env, c);
+    }
+}
+
+/* ---- SACK into the scoreboard */
+
+/* RFC 8985 6.2 step 2. */
+void tcp_rack_advance(struct tcp *c, const struct tx_rec *r, nsec now)
+{
+    nsec rtt = now - r->at;
+
+    if ((r->flags & TXR_EVER) && c->rtt.min != NEVER && rtt < c->rtt.min) {
+        return; /* the original was delivered, not the retransmission */
+    }
+    c->rack.rtt = rtt;
+    if (r->at > c->rack.at || (r->at == c->rack.at && seq_gt(r->to, c->rack.end))) {
+        c->rack.at = r->at;
+        c->rack.end = r->to;
+    }
+}
+
+/* RFC 2883 4: below the acknowledgment, or inside the second block. */
+static bool is_dsack(const struct tcp_seg *seg)
+{
+    const struct sack_block *b = seg->sack;
+
+    if (seq_lt(b->from, seg->ack)) {
+        return true;
+    }
+    return seg->nsack > 1 && seq_geq(b->from, b[1].from) && seq_leq(b->to, b[1].to);
+}
+
+static void take_dsack(struct stack *st, struct tcp *c, const struct sack_block *b,
+                       struct tcp_acked *a)
+{
+    a->dsack = true;
+    c->dsack_seen = true;
+    c->info.dsack_dups++;
+    st->stats.TcpDsackRecv++;
+    if (c->undo_marker.v && c->undo_retrans > 0 && seq_lt(c->undo_marker, b->to)) {
+        c->undo_retrans--;
+    }
+    if (c->reo_steps < 255) {
+        c->reo_steps++; /* RFC 8985 6.2 step 4: the reordering window was too small */
+    }
+}
+
+static void sack_record(struct tcp *c, struct tx_rec *r, struct tcp_acked *a, nsec now, seq *high)
+{
+    if (r->flags & TXR_SACKED) {
+        *high = seq_max(*high, r->to);
+        return;
+    }
+    if (!(r->flags & TXR_EVER)) {
+        if (seq_leq(r->to, c->high_seq)) {
+            a->orig_acked = true;
+        }
+        if (seq_lt(r->to, *high) && !c->reord_seen) {
+            c->reord_seen = true; /* a hole was filled by the original */
+            c->info.reord_seen++;
+        }
+        a->rtt = nsec_max(now - r->at, 1);
+    }
+    tcp_rack_advance(c, r, now);
+    txq_clear(&c->tx, r, TXR_LOST | TXR_RETRANS);
+    txq_set(&c->tx, r, TXR_SACKED);
+    a->sacked += r->segs;
+    a->delivered += r->segs;
+    *high = seq_max(*high, r->to);
+}
+
+static void take_block(struct stack *st, struct env *env, struct tcp *c, struct sack_block b,
+                       struct tcp_acked *a, seq *high)
+{
+    if (!seq_lt(b.from, b.to) || seq_gt(b.to, c->snd.nxt) || seq_lt(b.from, c->snd.una)) {
+        return;
+    }
+    uint32_t mss = max_u32(c->snd.mss, 1);
+    for (uint32_t i = txq_find(&c->tx, b.from); i < c->tx.n; i++) {
+        struct tx_rec *r = txq_at(&c->tx, i);
+        if (seq_geq(r->from, b.to)) {
+            return;
+        }
+        if (!(r->flags & TXR_SACKED)) {
+            if (seq_lt(r->from, b.from)) {
+                if (txq_split(&c->tx, st->mem, env, i, b.from, mss)) {
+                    return;
+                }
+                continue;
+            }
+            if (seq_gt(r->to, b.to) && txq_split(&c->tx, st->mem, env, i, b.to, mss)) {
+                return;
+            }
+            r = txq_at(&c->tx, i);
+        }
+        sack_record(c, r, a, env->now, high);
+    }
+}
+
+/* The end of the highest SACKed record. */
+static seq highest_sacked(const struct tcp *c)
+{
+    if (c->tx.sacked) {
+        for (uint32_t i = c->tx.n; i-- > 0;) {
+            if (txq_at(&c->tx, i)->flags & TXR_SACKED) {
+                return txq_at(&c->tx, i)->to;
+            }
+        }
+    }
+    return c->snd.una;
+}
+
+void tcp_loss_sack(struct stack *st, struct env *env, struct tcp *c, const struct tcp_seg *seg,
+                   struct tcp_acked *a)
+{
+    uint8_t first = 0;
+    nsec rtt = a->rtt;
+
+    if (!c->sack_ok) {
+        return;
+    }
+    if (is_dsack(seg)) {
+        take_dsack(st, c, &seg->sack[0], a);
+        first = 1;
+    }
+    seq high = highest_sacked(c);
+    for (uint8_t i = first; i < seg->nsack; i++) {
+        take_block(st, env, c, seg->sack[i], a, &high);
+    }
+    if (rtt) {
+        a->rtt = rtt;
+    }
+}
+
+/* ---- detection */
+
+static void mark_lost(struct tcp *c, struct tx_rec *r, struct tcp_acked *a)
+{
+    txq_clear(&c->tx, r, TXR_RETRANS);
+    txq_set(&c->tx, r, TXR_LOST);
+    if (a) {
+        a->newly_lost += r->segs;
+    }
+}
+
+/* RFC 8985 6.2 step 4. */
+static nsec reordering_window(const struct stack *st, const struct tcp *c)
+{
+    if (!c->reord_seen) {
+        if (c->ca_state >= CA_RECOVERY || c->tx.sacked >= (uint32_t)c->reordering) {
+            return 0;
+        }
+    }
+    nsec min = c->rtt.min == NEVER ? 0 : c->rtt.min;
+    (void)st;
+    return nsec_min(min / 4 * (c->reo_steps ? c->reo_steps : 1), c->rtt.srtt);
+}
+
+/* RFC 8985 6.2 step 5. */
+static void rack_detect(struct stack *st, struct env *env, struct tcp *c, struct tcp_acked *a)
+{
+    nsec wait = 0;
+
+    if (!c->rack.at) {
+        return;
+    }
+    nsec reo = reordering_window(st, c);
+    for (uint32_t i = 0; i < c->tx.n; i++) {
+        struct tx_rec *r = txq_at(&c->tx, i);
+        if (r->flags & (TXR_SACKED | TXR_LOST)) {
+            continue;
+        }
+        if (r->at > c->rack.at || (r->at == c->rack.at && !seq_lt(r->to, c->rack.end))) {
+            if (!(r->flags & TXR_EVER) && c->tx.retrans == 0) {
+                break; /* everything behind was sent later still */
+            }
+            continue;
+        }
+        nsec left = r->at + c->rack.rtt + reo - env->now;
+        if (left <= 0) {
+            mark_lost(c, r, a);
+        } else {
+            wait = nsec_max(wait, left);
+        }
+    }
+    if (wait) {
+        tcp_timer_set(st, env, c, TT_REORDER, env->now + wait + 1);
+    }
+}
+
+/* Makes record i at most n segments long. Nonzero: it could not be split. */
+static int cut_record(struct stack *st, struct env *env, struct tcp *c, uint32_t i, uint32_t n)
+{
+    struct tx_rec *r = txq_at(&c->tx, i);
+    seq cut = seq_add(r->from, n * c->snd.mss);
+
+    if (r->segs <= n || seq_geq(cut, r->to)) {
+        return 0;
+    }
+    return txq_split(&c->tx, st->mem, env, i, cut, c->snd.mss);
+}
+
+/* The first segment, and no more than that, is lost. */
+static void mark_head(struct stack *st, struct env *env, struct tcp *c, struct tcp_acked *a)
+{
+    struct tx_rec *r = txq_at(&c->tx, 0);
+
+    if (r->flags & (TXR_LOST | TXR_SACKED)) {
+        return;
+    }
+    cut_record(st, env, c, 0, 1);
+    mark_lost(c, txq_at(&c->tx, 0), a);
+}
+
+/* Without SACK. RFC 6582 3.2 */
+static void newreno_detect(struct stack *st, struct env *env, struct tcp *c, struct tcp_acked *a)
+{
+    if (c->tx.n == 0) {
+        return;
+    }
+    if (c->ca_state < CA_RECOVERY ? c->reno_sacked >= c->reordering
+                                  : c->ca_state == CA_RECOVERY && a->new_data) {
+        mark_head(st, env, c, a);
+    }
+}
+
+static void detect(struct stack *st, struct env *env, struct tcp *c, struct tcp_acked *a)
+{
+    if (c->sack_ok) {
+        rack_detect(st, env, c, a);
+    } else {
+        newreno_detect(st, env, c, a);
+    }
+}
+
+/* ---- entering and leaving */
+
+static void begin_undo(struct tcp *c)
+{
+    c->undo_marker = c->snd.una;
+    c->undo_retrans = c->tx.retrans ? (int32_t)c->tx.retrans : 0;
+    c->undo_cwnd = c->cc.cwnd;
+    c->undo_ssthresh = c->cc.ssthresh;
+    c->retrans_stamp = 0;
+}
+
+static bool may_undo(const struct tcp *c, const struct tcp_acked *a)
+{
+    if (!c->undo_cwnd) {
+        return false;
+    }
+    bool all_duplicates = c->undo_retrans == 0 && c->retrans_stamp && a->dsack;
+    bool echo_older = c->ts_ok && c->retrans_stamp && a->ts_ecr && a->new_data &&
+                      (int32_t)(a->ts_ecr - tcp_now_ts(c, c->retrans_stamp)) < 0;
+    return all_duplicates || echo_older;
+}
+
+static void undo(struct stack *st, struct env *env, struct tcp *c, bool unmark)
+{
+    if (unmark) {
+        for (uint32_t i = 0; i < c->tx.n; i++) {
+            txq_clear(&c->tx, txq_at(&c->tx, i), TXR_LOST);
+        }
+    }
+    c->cc.cwnd = max_u32(c->cc.cwnd, c->undo_cwnd);
+    c->cc.ssthresh = max_u32(c->cc.ssthresh, c->undo_ssthresh);
+    c->undo_cwnd = 0;
+    record_cwnd(st, env, c);
+}
+
+static void begin_reduction(struct tcp *c)
+{
+    c->high_seq = c->snd.nxt;
+    c->tlp_out = false;
+    c->prior_cwnd = c->cc.cwnd;
+    c->prr_delivered = 0;
+    c->prr_out = 0;
+    c->cc.cwnd_cnt = 0;
+    c->cc.ssthresh = tcp_cc_ops(c->cc.algo)->on_loss(&c->cc);
+}
+
+static void enter_recovery(struct stack *st, struct env *env, struct tcp *c)
+{
+    begin_undo(c);
+    begin_reduction(c);
+    if (c->sack_ok) {
+        st->stats.TcpSackRecovery++;
+    } else {
+        st->stats.TcpRenoRecovery++;
+    }
+    to_state(st, env, c, CA_RECOVERY);
+}
+
+/* RFC 9937: what the window is during recovery, after an ACK that delivered something. */
+static void prr(struct tcp *c, const struct tcp_acked *a)
+{
+    uint32_t inflight = tcp_inflight(c);
+    int64_t delta = (int64_t)c->cc.ssthresh - inflight;
+    int64_t n;
+
+    c->prr_delivered += a->delivered;
+    if (delta < 0) {
+        uint64_t part = (uint64_t)c->cc.ssthresh * c->prr_delivered + c->prior_cwnd - 1;
+        n = (int64_t)(part / max_u32(c->prior_cwnd, 1)) - c->prr_out;
+    } else {
+        n = (int64_t)c->prr_delivered - c->prr_out;
+        n = n > (int64_t)a->delivered ? n : (int64_t)a->delivered;
+        if (a->new_data && !a->newly_lost) {
+            n++; /* SafeACK: recovery advances without further loss */
+        }
+        n = n < delta ? n : delta;
+    }
+    if (n < (c->prr_out ? 0 : 1)) {
+        n = c->prr_out ? 0 : 1; /* fast retransmit is always sent */
+    }
+    c->cc.cwnd = max_u32(inflight + (uint32_t)n, 1);
+}
+
+static void end_recovery(struct stack *st, struct env *env, struct tcp *c,
+                         const struct tcp_acked *a)
+{
+    if (may_undo(c, a)) {
+        undo(st, env, c, false);
+    } else if (c->ca_state == CA_RECOVERY || c->ca_state == CA_CWR) {
+        c->cc.cwnd = c->cc.ssthresh < CWND_INFINITE ? max_u32(c->cc.ssthresh, 1) : c->cc.cwnd;
+    }
+    c->undo_cwnd = 0;
+    c->reno_sacked = 0;
+    c->dup_acks = 0;
+    c->frto = false;
+    c->retrans_stamp = 0;
+    to_state(st, env, c, CA_OPEN);
+}
+
+/* The receiver threw away what it had reported (RFC 2018 8): nothing SACKed is certain. */
+static void renege(struct tcp *c)
+{
+    for (uint32_t i = 0; i < c->tx.n; i++) {
+        txq_clear(&c->tx, txq_at(&c->tx, i), TXR_SACKED);
+    }
+}
+
+/* Without SACK: a duplicate stands for one segment delivered; new data takes back what it covers. */
+static void count_reno(struct tcp *c, struct tcp_acked *a)
+{
+    if (c->sack_ok) {
+        return;
+    }
+    if (a->new_data) {
+        uint32_t gone = a->acked ? a->acked - 1 : 0;
+        c->reno_sacked = c->reno_sacked > gone ? c->reno_sacked - gone : 0;
+        if (c->ca_state < CA_RECOVERY) {
+            c->reno_sacked = 0;
+        }
+    } else if (a->dup) {
+        uint32_t room = c->tx.out > c->tx.lost ? c->tx.out - c->tx.lost - 1 : 0;
+        c->reno_sacked = min_u32(c->reno_sacked + 1, room + 1);
+        a->delivered++;
+    }
+}
+
+/* RFC 8985 7.4: what became of the probe. */
+static void judge_probe(struct stack *st, struct env *env, struct tcp *c, struct tcp_acked *a)
+{
+    if (!c->tlp_out || seq_lt(c->snd.una, c->tlp_high)) {
+        return;
+    }
+    bool repaired = c->tlp_retrans && !a->dsack && seq_gt(c->snd.una, c->tlp_high);
+    if (!c->tlp_retrans || a->dsack || repaired || !a->dup) {
+        c->tlp_out = false;
+    }
+    if (repaired && c->ca_state == CA_OPEN) {
+        begin_reduction(c); /* the probe repaired a loss nobody reported */
+        c->cc.cwnd = c->cc.ssthresh;
+        record_cwnd(st, env, c);
+    }
+}
+
+static void in_loss_state(struct stack *st, struct env *env, struct tcp *c, struct tcp_acked *a)
+{
+    bool spurious = c->frto && a->orig_acked && st->knobs.tcp_frto;
+
+    if (c->undo_cwnd && (spurious || may_undo(c, a))) {
+        undo(st, env, c, true);
+        end_recovery(st, env, c, a);
+        return;
+    }
+    if (a->new_data) {
+        c->frto = c->frto && !a->retrans_acked ? c->frto : false;
+    }
+    if (c->sack_ok) {
+        rack_detect(st, env, c, a);
+    }
+}
+
+static void below_recovery(struct stack *st, struct env *env, struct tcp *c, struct tcp_acked *a)
+{
+    c->dup_acks = a->dup ? (uint8_t)min_u32(c->dup_acks + 1u, 255) : a->new_data ? 0 : c->dup_acks;
+    detect(st, env, c, a);
+    if (c->tx.lost) {
+        st->stats.TcpFastRetrans++;
+        enter_recovery(st, env, c);
+        prr(c, a);
+    } else if (c->ca_state != CA_CWR) {
+        to_state(st, env, c,
+                 c->tx.sacked || c->reno_sacked || c->tx.retrans ? CA_DISORDER : CA_OPEN);
+    }
+}
+
+void tcp_loss_ack(struct stack *st, struct env *env, struct tcp *c, struct tcp_acked *a)
+{
+    if (c->tx.n && (txq_at(&c->tx, 0)->flags & TXR_SACKED)) {
+        renege(c);
+        a->reneged = true;
+    }
+    judge_probe(st, env, c, a);
+    count_reno(c, a);
+    if (c->ca_state >= CA_RECOVERY && seq_geq(c->snd.una, c->high_seq) &&
+        (c->sack_ok || seq_gt(c->snd.una, c->high_seq) || c->tx.n == 0)) {
+        end_recovery(st, env, c, a); /* RFC 6582 4: without SACK one step beyond */
+        return;
+    }
+    switch (c->ca_state) {
+    case CA_RECOVERY:
+        detect(st, env, c, a);
+        if (may_undo(c, a)) {
+            undo(st, env, c, true);
+            end_recovery(st, env, c, a);
+            return;
+        }
+        if (a->delivered || a->newly_lost) {
+            prr(c, a);
+        }
+        break;
+    case CA_LOSS:
+        in_loss_state(st, env, c, a);
+        break;
+    default:
+        below_recovery(st, env, c, a);
+        break;
+    }
+}
+
+void tcp_loss_reorder(struct stack *st, struct env *env, struct tcp *c)
+{
+    struct tcp_acked a = {.prior_una = c->snd.una};
+
+    rack_detect(st, env, c, &a);
+    if (a.newly_lost) {
+        if (c->ca_state < CA_RECOVERY) {
+            st->stats.TcpFastRetrans++;
+            enter_recovery(st, env, c);
+        }
+        if (c->ca_state == CA_RECOVERY) {
+            prr(c, &a);
+        }
+        tcp_output(st, env, c);
+    }
+    if (c->due[TT_REORDER] == NEVER) {
+        tcp_arm_rto(st, env, c);
+    }
+}
+
+/* RFC 6298 5.4-5.7, RFC 5681 3.1: all that is outstanding is taken for lost; one segment goes out. */
+void tcp_loss_timeout(struct stack *st, struct env *env, struct tcp *c)
+{
+    bool fresh = c->ca_state < CA_RECOVERY;
+
+    if (c->ca_state <= CA_DISORDER || seq_geq(c->snd.una, c->high_seq) ||
+        (c->ca_state == CA_LOSS && c->retries <= 1)) {
+        begin_undo(c);
+        c->prior_cwnd = c->cc.cwnd;
+        c->cc.ssthresh = tcp_cc_ops(c->cc.algo)->on_loss(&c->cc);
+        if (tcp_cc_ops(c->cc.algo)->on_rto) {
+            tcp_cc_ops(c->cc.algo)->on_rto(&c->cc);
+        }
+    }
+    if (txq_at(&c->tx, 0)->flags & TXR_SACKED) {
+        renege(c);
+    }
+    for (uint32_t i = 0; i < c->tx.n; i++) {
+        struct tx_rec *r = txq_at(&c->tx, i);
+        if (!(r->flags & TXR_SACKED)) {
+            mark_lost(c, r, NULL);
+        }
+    }
+    c->reno_sacked = 0;
+    c->dup_acks = 0;
+    c->tlp_out = false;
+    tcp_timer_clear(st, env, c, TT_REORDER);
+    c->cc.cwnd = tcp_inflight(c) + 1;
+    c->cc.cwnd_cnt = 0;
+    c->high_seq = c->snd.nxt;
+    c->frto = st->knobs.tcp_frto && c->sack_ok && (fresh || c->retries > 1);
+    to_state(st, env, c, CA_LOSS);
+    tcp_loss_resend(st, env, c);
+}
+
+void tcp_loss_resend(struct stack *st, struct env *env, struct tcp *c)
+{
+    enum tx_reason why = c->ca_state == CA_LOSS ? TX_RTO : TX_FAST;
+
+    for (uint32_t i = 0; i < c->tx.n && c->tx.lost; i++) {
+        struct tx_rec *r = txq_at(&c->tx, i);
+        if (!(r->flags & TXR_LOST)) {
+            continue;
+        }
+        uint32_t inflight = tcp_inflight(c);
+        if (inflight >= c->cc.cwnd) {
+            return;
+        }
+        if (cut_record(st, env, c, i, c->cc.cwnd - inflight)) {
+            return;
+        }
+        tcp_resend(st, env, c, i, why);
+        c->prr_out += txq_at(&c->tx, i)->segs;
+        if (i == 0) {
+            c->due[TT_TLP] = NEVER;
+            tcp_timer_set(st, env, c, TT_RTO, env->now + tcp_rto(st, c));
+        }
+    }
+}
+
+/* RFC 8985 7.3: new data if there is any and the window lets it, else the last segment again. */
+void tcp_tlp_fire(struct stack *st, struct env *env, struct tcp *c)
+{
+    if (c->tx.n == 0) {
+        return;
+    }
+    seq before = c->snd.nxt;
+    uint32_t cwnd = c->cc.cwnd;
+
+    st->stats.TcpLossProbes++;
+    c->tlp_out = true;
+    if (tcp_unsent(c)) {
+        c->cc.cwnd = max_u32(cwnd, tcp_inflight(c) + 1);
+        tcp_output(st, env, c);
+        c->cc.cwnd = cwnd;
+    }
+    c->tlp_retrans = seq_eq(before, c->snd.nxt);
+    if (c->tlp_retrans) {
+        uint32_t last = c->tx.n - 1;
+        struct tx_rec *r = txq_at(&c->tx, last);
+        if (r->segs > 1) {
+            seq cut = seq_add(r->from, (r->segs - 1u) * c->snd.mss);
+            if (seq_lt(cut, r->to) && txq_split(&c->tx, st->mem, env, last, cut, c->snd.mss) == 0) {
+                last++;
+            }
+        }
+        tcp_resend(st, env, c, last, TX_TLP);
+    }
+    c->tlp_high = c->snd.nxt;
+    c->due[TT_TLP] = NEVER;
+    tcp_timer_set(st, env, c, TT_RTO, env->now + tcp_rto(st, c));
+}

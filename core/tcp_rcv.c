@@ -1,0 +1,438 @@
+/*
+ * tcp_rcv.c - theory of operation
+ *
+ * The receiving half: where arriving bytes go, how much more we are ready to hold, when to acknowledge.
+ *
+ * Bytes go straight to their place in the receive ring, in order or not; the ranges beyond RCV.NXT are remembered in
+ * c->ooo, and RCV.NXT jumps over them when the hole before is filled. The memory grows with what has arrived, not with the
+ * window announced.
+ *
+ * The window: `wnd_clamp` is what the buffer allows, `wnd_lim` what we dare to announce so far. wnd_lim grows with arriving
+ * segments (slow start of the receiver), wnd_clamp by dynamic right-sizing: twice what the program took in the last round
+ * trip, and more when that rises (Linux's DRS). The announced right edge never moves left (RFC 9293 3.8.6), and small
+ * steps are not announced (receiver's silly-window avoidance, 3.8.6.2.2).
+ *
+ * Acknowledging, Linux's policy within RFC 9293 3.8.6.3: at once for every second full segment, for anything out of order,
+ * for the first segments of a connection and after a pause (quick ACKs, while a sender's window opens); with the answer or
+ * after 40 ms where the program answers what it receives.
+ */
+#include "tcp_cb.h"
+
+#include <string.h>
+
+#include "check.h"
+
+#define QUICKACKS_MAX 16u
+#define DELACK_MAX    (200 * MSEC)
+#define MAX_WINDOW    ((uint32_t)MEM_PAGE << MEM_ORDER_MAX)
+
+static uint32_t round_down(uint32_t n, uint32_t to)
+{
+    return to ? n - n % to : n;
+}
+
+/* Linux, not RFC: half of the buffer is for the bytes, half for what they are kept in. */
+static uint32_t buffer_window(const struct stack *st, const struct tcp *c)
+{
+    return min_u32(tcp_rcvbuf(st, &c->s) / 2, MAX_WINDOW);
+}
+
+static uint8_t choose_scale(const struct stack *st, const struct tcp *c, uint32_t space)
+{
+    uint8_t scale = 0;
+
+    if (!c->s.opt.rcvbuf_locked) {
+        space =
+            max_u32(space, max_u32((uint32_t)st->knobs.tcp_rmem_max, (uint32_t)st->knobs.rmem_max));
+    }
+    while (scale < 14 && space > 65535) { /* RFC 7323 2.3 */
+        space >>= 1;
+        scale++;
+    }
+    return scale;
+}
+
+void tcp_rcv_init(struct stack *st, struct tcp *c)
+{
+    uint32_t space = buffer_window(st, c);
+    uint32_t mss = c->rcv.adv_mss;
+
+    if (c->window_clamp) {
+        space = min_u32(space, c->window_clamp);
+    }
+    c->rcv.wnd_clamp = space;
+    c->rcv.scale = c->ws_ok ? choose_scale(st, c, space) : 0;
+    if (c->state == TCP_SYN_RCVD && c->ts_ok) {
+        mss -= 12;
+    }
+    c->rcv.wnd_lim = min_u32(space, 65535u);
+    if (c->rcv.wnd_lim >= mss && space > 65535u - mss) {
+        c->rcv.wnd_lim = round_down(min_u32(space, 65536u), mss);
+    }
+    c->rcv.wnd_lim = min_u32(c->rcv.wnd_lim, 65535u);
+    c->rcv.mss = (uint16_t)max_u32(min_u32(min_u32(c->rcv.adv_mss, c->rcv.wnd_lim / 2), 536), 88);
+    c->drs_space = min_u32(c->rcv.wnd_lim, 10u * c->rcv.adv_mss);
+}
+
+/* What we would announce now, scale and right edge not considered. */
+static uint32_t free_window(const struct tcp *c)
+{
+    uint32_t full = c->rcv.wnd_clamp;
+    uint32_t used = (uint32_t)ring_len(&c->rq);
+    uint32_t room = full > used ? full - used : 0;
+
+    if (room < full / 2 && (room < full / 16 || room < min_u32(c->rcv.mss, full))) {
+        return 0; /* better none than a silly one */
+    }
+    return min_u32(room, c->rcv.wnd_lim);
+}
+
+static uint32_t select_window(const struct tcp *c)
+{
+    uint32_t room = free_window(c);
+    uint32_t now = tcp_rcv_left(c);
+    uint32_t unit = 1u << c->rcv.scale;
+
+    if (c->rcv.scale) {
+        return (room + unit - 1) & ~(unit - 1);
+    }
+    if (room == 0) {
+        return 0;
+    }
+    if (now + c->rcv.mss <= room || now > room) {
+        return max_u32(round_down(room, c->rcv.mss), room < c->rcv.mss ? room : 0);
+    }
+    return now;
+}
+
+uint16_t tcp_rcv_window(struct stack *st, struct tcp *c, bool syn)
+{
+    (void)st;
+    if (syn) { /* never scaled: RFC 7323 2.2 */
+        uint32_t wnd = min_u32(c->rcv.wnd_lim, 65535u);
+        c->rcv.adv = seq_add(c->rcv.nxt, wnd);
+        return (uint16_t)wnd;
+    }
+    if (c->state == TCP_TIME_WAIT || c->state == TCP_CLOSED) {
+        return (uint16_t)min_u32(tcp_rcv_left(c) >> c->rcv.scale, 65535u);
+    }
+    uint32_t unit = 1u << c->rcv.scale;
+    uint32_t wnd = select_window(c);
+    uint32_t now = tcp_rcv_left(c);
+    if (wnd < now) {
+        wnd = (now + unit - 1) & ~(unit - 1); /* SHLD-14: never take a promise back */
+    }
+    uint32_t raw = min_u32(wnd >> c->rcv.scale, 65535u);
+    seq edge = seq_add(c->rcv.nxt, raw << c->rcv.scale);
+    if (seq_lt(c->rcv.adv, edge)) {
+        c->rcv.adv = edge;
+    }
+    return (uint16_t)raw;
+}
+
+void tcp_enter_quickack(struct tcp *c, uint32_t max)
+{
+    uint32_t n = tcp_rcv_left(c) / (2u * max_u32(c->rcv.mss, 1));
+
+    n = min_u32(n ? n : 2, max);
+    if (n > c->quickacks) {
+        c->quickacks = (uint8_t)n;
+    }
+}
+
+/* The interval of delayed acknowledgments follows the spacing of segments. */
+static void measure_ato(const struct stack *st, struct tcp *c, nsec now)
+{
+    nsec min = (nsec)st->knobs.user_delack_min_ms * MSEC;
+
+    if (!c->ato) {
+        tcp_enter_quickack(c, QUICKACKS_MAX);
+        c->ato = min;
+    } else {
+        nsec gap = now - c->rcv_at;
+        if (gap <= min / 2) {
+            c->ato = c->ato / 2 + min / 2;
+        } else if (gap < c->ato) {
+            c->ato = nsec_min(c->ato / 2 + gap, c->rtt.rto);
+        } else if (gap > c->rtt.rto) {
+            tcp_enter_quickack(c, QUICKACKS_MAX); /* the sender may have restarted slowly */
+        }
+    }
+    c->rcv_at = now;
+}
+
+static void measure_mss(struct tcp *c, const struct tcp_seg *seg)
+{
+    uint32_t len = seg->gso_size ? seg->gso_size : seg->len;
+
+    if (len >= c->rcv.mss) {
+        c->rcv.mss = (uint16_t)min_u32(len, c->rcv.adv_mss);
+    }
+}
+
+/* The receiver's slow start: announce more as segments arrive. */
+static void grow_limit(struct tcp *c, uint32_t len)
+{
+    uint32_t used = (uint32_t)ring_len(&c->rq);
+
+    if (c->rcv.wnd_lim < c->rcv.wnd_clamp && used < c->rcv.wnd_clamp / 2 + len) {
+        uint32_t step = max_u32(2u * c->rcv.adv_mss, 2 * len);
+        c->rcv.wnd_lim = min_u32(c->rcv.wnd_lim + step, c->rcv.wnd_clamp);
+    }
+}
+
+/* The time in which one window arrives is the receiver's measure of the round trip. */
+static void measure_rtt(struct tcp *c, nsec now)
+{
+    if (c->rcv_rtt_at) {
+        if (seq_lt(c->rcv.nxt, c->rcv_rtt_seq)) {
+            return;
+        }
+        nsec sample = nsec_max(now - c->rcv_rtt_at, 1 * USEC);
+        c->rcv_rtt =
+            c->rcv_rtt ? nsec_min(c->rcv_rtt - c->rcv_rtt / 8 + sample / 8, sample) : sample;
+    }
+    c->rcv_rtt_seq = seq_add(c->rcv.nxt, tcp_rcv_left(c));
+    c->rcv_rtt_at = now;
+}
+
+static void schedule_delayed(struct stack *st, struct env *env, struct tcp *c)
+{
+    nsec min = (nsec)st->knobs.user_delack_min_ms * MSEC;
+    nsec ato = c->ato;
+
+    if (ato > min) {
+        nsec max = c->pingpong || c->pushed ? DELACK_MAX : 500 * MSEC;
+        if (c->rtt.srtt) {
+            max = nsec_min(max, nsec_max(c->rtt.srtt, min));
+        }
+        ato = nsec_min(ato, max);
+    }
+    if (c->due[TT_DELACK] != NEVER) {
+        if (c->due[TT_DELACK] - env->now <= ato / 4) {
+            tcp_want_ack(st, c, TX_ACK);
+            return;
+        }
+        ato = nsec_min(ato, c->due[TT_DELACK] - env->now);
+    }
+    tcp_timer_set(st, env, c, TT_DELACK, env->now + ato);
+}
+
+void tcp_rcv_ack(struct stack *st, struct env *env, struct tcp *c)
+{
+    uint32_t fresh = seq_dist(c->rcv.wup, c->rcv.nxt);
+
+    if (c->ooo.n || (c->quickacks && !c->pingpong) || c->has_dsack) {
+        tcp_want_ack(st, c, c->ooo.n ? TX_DUPACK : TX_ACK);
+    } else if (fresh > c->rcv.mss && (select_window(c) >= tcp_rcv_left(c) ||
+                                      ring_len(&c->rq) < (size_t)c->s.opt.rcvlowat)) {
+        tcp_want_ack(st, c, TX_ACK); /* SHLD-19: every second full segment */
+    } else {
+        schedule_delayed(st, env, c);
+    }
+}
+
+/* RFC 2018 4: the block that holds the newest segment comes first, then those reported last. */
+static void remember_block(struct tcp *c, struct range r)
+{
+    struct sack_block keep[TCP_SACK_MAX];
+    uint8_t n = 0;
+
+    keep[n++] = (struct sack_block){r.from, r.to};
+    for (uint8_t i = 0; i < c->nrecent && n < TCP_SACK_MAX; i++) {
+        struct sack_block b = c->recent[i];
+        if (seq_leq(r.from, b.from) && seq_leq(b.to, r.to)) {
+            continue; /* swallowed */
+        }
+        keep[n++] = b;
+    }
+    memcpy(c->recent, keep, n * sizeof keep[0]);
+    c->nrecent = n;
+}
+
+static void forget_blocks(struct tcp *c)
+{
+    uint8_t n = 0;
+
+    for (uint8_t i = 0; i < c->nrecent; i++) {
+        if (seq_gt(c->recent[i].from, c->rcv.nxt)) {
+            c->recent[n++] = c->recent[i];
+        }
+    }
+    c->nrecent = n;
+}
+
+void tcp_rcv_dsack(struct stack *st, struct tcp *c, seq from, seq to)
+{
+    if (c->sack_ok && st->knobs.tcp_dsack) {
+        c->dsack = (struct sack_block){from, to};
+        c->has_dsack = true;
+        st->stats.TcpDsackSent++;
+    }
+}
+
+void tcp_rcv_sacks(const struct tcp *c, struct tcp_seg *seg)
+{
+    uint8_t max = c->ts_ok ? 3 : 4;
+
+    if (c->has_dsack) {
+        seg->sack[seg->nsack++] = c->dsack; /* RFC 2883 4: first */
+    }
+    for (uint8_t i = 0; i < c->nrecent && seg->nsack < max; i++) {
+        seg->sack[seg->nsack++] = c->recent[i];
+    }
+}
+
+/* RCV.NXT passes what now is contiguous. */
+static void advance(struct stack *st, struct tcp *c, seq to)
+{
+    const struct range *r = ranges_find(&c->ooo, to);
+
+    if (r) {
+        to = r->to;
+    }
+    ring_commit(&c->rq, tcp_rq_off(c, to));
+    c->rcv.nxt = to;
+    if (c->ooo.n) {
+        ranges_cut(&c->ooo, st->mem, to);
+    }
+    if (c->nrecent) {
+        forget_blocks(c);
+    }
+}
+
+static enum drop take_ahead(struct stack *st, struct env *env, struct tcp *c, seq from, seq to)
+{
+    struct range whole;
+    int64_t fresh = ranges_add(&c->ooo, st->mem, env, from, to, &whole);
+
+    if (fresh < 0) {
+        return DROP_TCP_MEMORY;
+    }
+    st->stats.TcpOfoQueue++;
+    c->info.rcv_ooo++;
+    if (fresh == 0) {
+        tcp_rcv_dsack(st, c, from, to);
+    }
+    if (c->sack_ok) {
+        remember_block(c, whole);
+    }
+    tcp_enter_quickack(c, 1);
+    return DROP_NONE;
+}
+
+/* Cuts what lies left of RCV.NXT and right of the window. False: nothing is left. */
+static bool trim(struct stack *st, struct tcp *c, struct tcp_seg *seg)
+{
+    if (seq_lt(seg->seq, c->rcv.nxt)) {
+        uint32_t old = min_u32(seq_dist(seg->seq, c->rcv.nxt), seg->len);
+        tcp_rcv_dsack(st, c, seg->seq, seq_add(seg->seq, old));
+        seg->seq = seq_add(seg->seq, old);
+        seg->data += old;
+        seg->len -= old;
+    }
+    uint32_t room = seq_lt(seg->seq, c->rcv.adv) ? seq_dist(seg->seq, c->rcv.adv) : 0;
+    if (seg->len > room) {
+        seg->len = room;
+        seg->flags &= (uint16_t)~TCP_FIN;
+    }
+    return seg->len > 0;
+}
+
+enum drop tcp_rcv_text(struct stack *st, struct env *env, struct tcp *c, struct tcp_seg *seg)
+{
+    if (!trim(st, c, seg)) {
+        tcp_want_ack(st, c, TX_DUPACK);
+        return DROP_TCP_OLD;
+    }
+    seq end = seq_add(seg->seq, seg->len);
+    uint64_t off = tcp_rq_off(c, seg->seq);
+    if (ring_reserve(&c->rq, st->mem, env, (size_t)(off - c->rq.head) + seg->len)) {
+        return DROP_TCP_MEMORY;
+    }
+    ring_put(&c->rq, off, seg->data, seg->len);
+    measure_mss(c, seg);
+    c->pushed = seg->flags & TCP_PSH;
+    c->info.bytes_rcvd += seg->len;
+    c->info.data_segs_in += seg->gso_size ? (seg->len + seg->gso_size - 1) / seg->gso_size : 1;
+    if (!seq_eq(seg->seq, c->rcv.nxt)) {
+        measure_ato(st, c, env->now);
+        enum drop why = take_ahead(st, env, c, seg->seq, end);
+        tcp_want_ack(st, c, TX_DUPACK);
+        return why;
+    }
+    advance(st, c, end);
+    measure_rtt(c, env->now);
+    measure_ato(st, c, env->now);
+    grow_limit(c, seg->len);
+    tcp_rcv_ack(st, env, c);
+    return DROP_NONE;
+}
+
+bool tcp_rcv_fin_due(struct tcp *c, const struct tcp_seg *seg)
+{
+    if (seg->flags & TCP_FIN) {
+        seq at = seq_add(seg->seq, seg->len);
+        if (seq_gt(at, c->rcv.nxt)) {
+            c->fin_ahead = true;
+            c->fin_ahead_seq = at;
+        } else if (seq_eq(at, c->rcv.nxt)) {
+            return true;
+        }
+    }
+    return c->fin_ahead && seq_eq(c->fin_ahead_seq, c->rcv.nxt);
+}
+
+/* Linux's dynamic right-sizing: the program took `copied` bytes in the last round trip. */
+static void right_size(struct stack *st, struct tcp *c, nsec now)
+{
+    nsec span = c->rcv_rtt ? c->rcv_rtt : c->rtt.srtt;
+
+    if (!c->drs_at) {
+        c->drs_at = now;
+        c->rq_taken = c->rq.head;
+    }
+    if (!span || now - c->drs_at < span) {
+        return;
+    }
+    uint64_t copied = c->rq.head - c->rq_taken;
+    if (copied > c->drs_space) {
+        if (st->knobs.tcp_moderate_rcvbuf && !c->s.opt.rcvbuf_locked) {
+            uint64_t wnd = 2 * copied + 16u * c->rcv.adv_mss;
+            wnd += 2 * (wnd * (copied - c->drs_space) / max_u32(c->drs_space, 1));
+            wnd = min_u64(wnd, min_u32((uint32_t)st->knobs.tcp_rmem_max / 2, MAX_WINDOW));
+            if (c->window_clamp) {
+                wnd = min_u64(wnd, c->window_clamp);
+            }
+            c->rcv.wnd_clamp = max_u32(c->rcv.wnd_clamp, (uint32_t)wnd);
+        }
+        c->drs_space = (uint32_t)min_u64(copied, UINT32_MAX);
+    }
+    c->drs_at = now;
+    c->rq_taken = c->rq.head;
+}
+
+void tcp_rcv_taken(struct stack *st, struct env *env, struct tcp *c, uint32_t n)
+{
+    if (n) {
+        right_size(st, c, env->now);
+    }
+    if (c->fin_rcvd || !tcp_synchronized(c)) {
+        return;
+    }
+    if (c->due[TT_DELACK] != NEVER) {
+        bool two = seq_dist(c->rcv.wup, c->rcv.nxt) > c->rcv.mss;
+        bool idle = n && ring_len(&c->rq) == 0 && c->pushed && !c->pingpong;
+        if (two || idle) { /* Linux, not RFC: the program has taken all of a pushed block */
+            tcp_send_ack(st, env, c, TX_ACK);
+            return;
+        }
+    }
+    uint32_t now = tcp_rcv_left(c);
+    if (n && 2 * now <= c->rcv.wnd_clamp) {
+        uint32_t wnd = select_window(c);
+        if (wnd && wnd >= 2 * now) {
+            tcp_send_ack(st, env, c, TX_WINDOW);
+        }
+    }
+}

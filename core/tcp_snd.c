@@ -1,0 +1,537 @@
+/*
+ * tcp_snd.c - theory of operation
+ *
+ * What to send now. One function builds every segment of a connection (xmit); it takes the payload from the send ring in
+ * place, up to 64 KiB at once when the link segments for us, and notes what any segment implies: the acknowledgment
+ * that went with it, the window announced.
+ *
+ * tcp_output sends while all of these let it: the congestion window (in segments), the peer's window (a whole segment must
+ * fit: sender's silly-window avoidance, RFC 9293 3.8.6.2.1), Nagle in Minshall's form (RFC 9293 3.7.4; Linux, not RFC: a
+ * small segment is held only while another small one is unacknowledged), MSG_MORE and TCP_CORK.
+ *
+ * Deliberately missing: pacing.
+ */
+#include "tcp_cb.h"
+
+#include <string.h>
+
+#include "check.h"
+#include "csum.h"
+#include "sock_priv.h"
+
+#define GSO_MAX 65535u /* IPv4 total length; IPv6 payload length allows 40 more */
+
+uint32_t tcp_now_ts(const struct tcp *c, nsec now)
+{
+    return (uint32_t)(now / MSEC) + c->ts_offset;
+}
+
+static bool is_v6(const struct tcp *c)
+{
+    return !addr_is4(&c->s.flow.raddr);
+}
+
+void tcp_sync_mss(struct stack *st, struct tcp *c)
+{
+    uint32_t mtu = ip_mtu(st, &c->s.flow.raddr);
+    uint32_t hdr = (is_v6(c) ? 40u : 20u) + TCP_HDR_MIN;
+    uint32_t mss = mtu > hdr ? mtu - hdr : 0;
+
+    mss = min_u32(mss, c->snd.mss_clamp); /* RFC 9293 3.7.1: Eff.snd.MSS */
+    mss = max_u32(mss, (uint32_t)st->knobs.tcp_min_snd_mss);
+    if (c->ts_ok) {
+        mss -= 12;
+    }
+    c->snd.mss = (uint16_t)mss;
+}
+
+static struct ip_send route(const struct stack *st, const struct tcp *c)
+{
+    const struct sock_opts *o = &c->s.opt;
+    bool v6 = is_v6(c);
+    int16_t ttl = v6 ? o->hoplimit : o->ttl;
+
+    return (struct ip_send){
+        .src = c->s.flow.laddr,
+        .dst = c->s.flow.raddr,
+        .proto = LX_IPPROTO_TCP,
+        .tos = v6 ? o->tclass : o->tos,
+        .ttl = (uint8_t)(ttl >= 0 ? ttl : st->knobs.ip_default_ttl),
+        .df = true, /* RFC 1191 */
+    };
+}
+
+static void record_out(struct stack *st, struct env *env, const struct tcp *c,
+                       const struct tcp_seg *seg, uint32_t gso, enum tx_reason why)
+{
+    struct event *ev = event_begin(st->events, env, EV_SEG_OUT);
+
+    ev->sock_id = c->s.obj.id;
+    ev->why = (uint8_t)why;
+    ev->proto = LX_IPPROTO_TCP;
+    ev->lport = seg->sport;
+    ev->rport = seg->dport;
+    ev->u.seg.seq = seq_dist(c->iss, seg->seq);
+    ev->u.seg.ack = seg->flags & TCP_ACK ? seq_dist(c->irs, seg->ack) : 0;
+    ev->u.seg.len = seg->len;
+    ev->u.seg.flags = seg->flags;
+    ev->u.seg.gso = (uint16_t)gso;
+    ev->u.seg.wnd = seg->flags & TCP_SYN ? seg->wnd : (uint32_t)seg->wnd << c->rcv.scale;
+    ev->u.seg.cwnd = c->cc.cwnd * c->snd.mss;
+    ev->u.seg.ssthresh = c->cc.ssthresh == CWND_INFINITE ? UINT32_MAX : c->cc.ssthresh * c->snd.mss;
+    ev->u.seg.inflight = seq_dist(c->snd.una, c->snd.nxt);
+    ev->u.seg.srtt_us = (uint32_t)(c->rtt.srtt / USEC);
+    ev->u.seg.rto_us = (uint32_t)(tcp_rto(st, c) / USEC);
+    event_end(st->events);
+}
+
+/* Whatever went out with ACK set has acknowledged all there is. */
+static void ack_sent(struct stack *st, struct env *env, struct tcp *c, bool pure)
+{
+    c->want_ack = false;
+    c->has_dsack = false;
+    c->rcv.wup = c->rcv.nxt;
+    c->ack_snd_at = env->now;
+    if (c->quickacks) {
+        c->quickacks--;
+    }
+    if (!pure && c->rcv_at && env->now - c->rcv_at < c->ato && c->pingpong < 3) {
+        c->pingpong++; /* the program answers */
+    }
+    tcp_timer_clear(st, env, c, TT_DELACK);
+}
+
+/* The part of a segment that every one of a connection has. */
+static void seg_common(struct stack *st, struct env *env, struct tcp *c, struct tcp_seg *seg)
+{
+    seg->sport = c->s.flow.lport;
+    seg->dport = c->s.flow.rport;
+    seg->wnd = tcp_rcv_window(st, c, seg->flags & TCP_SYN);
+    if (c->ts_ok) {
+        seg->has_ts = true;
+        seg->ts_val = tcp_now_ts(c, env->now);
+        seg->ts_ecr = c->ts_recent;
+    }
+    if (seg->flags & TCP_ACK) {
+        seg->ack = c->rcv.nxt;
+        if (c->sack_ok && !(seg->flags & TCP_SYN) && (c->nrecent || c->has_dsack)) {
+            tcp_rcv_sacks(c, seg);
+        }
+    }
+}
+
+/* Sends one segment, its payload [seg->seq, +len) in the send ring. */
+static int xmit(struct stack *st, struct env *env, struct tcp *c, struct tcp_seg *seg,
+                enum tx_reason why)
+{
+    struct pkt_out p;
+    uint8_t *th = ip_begin(&p, is_v6(c));
+
+    seg_common(st, env, c, seg);
+    p.hdr_len = (uint16_t)(p.hdr_len + tcp_seg_build(seg, th));
+    p.csum_offset = offsetof(struct tcp_hdr, csum);
+    p.reason = (uint16_t)why;
+    p.sock_id = c->s.obj.id;
+    p.nspan = 0;
+    p.gso_size = 0;
+    uint32_t mss = c->snd.mss;
+    if (seg->len) {
+        p.nspan = (uint8_t)ring_spans(&c->sq, tcp_sq_off(c, seg->seq), seg->len, p.span);
+        if (seg->nsack) {
+            mss -= tcp_opt_len(false, seg->nsack);
+        }
+        p.gso_size = seg->len > mss ? (uint16_t)mss : 0;
+    }
+    uint32_t segs = seg->len ? (seg->len + mss - 1) / mss : 1;
+    record_out(st, env, c, seg, p.gso_size, why);
+    st->stats.TcpOutSegs += segs;
+    c->info.segs_out += segs;
+    if (seg->len) {
+        c->info.data_segs_out += segs;
+        c->info.bytes_sent += seg->len;
+        c->snd_at = env->now;
+    }
+    if (seg->flags & TCP_ACK) {
+        ack_sent(st, env, c, seg->len == 0);
+    }
+    struct ip_send how = route(st, c);
+    return ip_send(st, env, &p, &how);
+}
+
+void tcp_want_out(struct stack *st, struct tcp *c)
+{
+    c->want_out = true;
+    if (!c->in_flush) {
+        c->in_flush = true;
+        c->flush_next = st->flush_head;
+        st->flush_head = c;
+    }
+}
+
+void tcp_want_ack(struct stack *st, struct tcp *c, enum tx_reason why)
+{
+    bool was_out = c->want_out;
+
+    c->want_ack = true;
+    c->ack_why = (uint8_t)why;
+    tcp_want_out(st, c);
+    c->want_out = was_out;
+}
+
+void tcp_flush(struct stack *st, struct env *env)
+{
+    while (st->flush_head) {
+        struct tcp *c = st->flush_head;
+
+        st->touching = &c->s;
+        st->flush_head = c->flush_next;
+        c->in_flush = false;
+        c->flush_next = NULL;
+        if (c->want_out) {
+            c->want_out = false;
+            tcp_output(st, env, c);
+        }
+        if (c->want_ack && c->state != TCP_CLOSED) {
+            tcp_send_ack(st, env, c, (enum tx_reason)c->ack_why);
+        }
+        st->touching = NULL;
+    }
+}
+
+void tcp_send_ack(struct stack *st, struct env *env, struct tcp *c, enum tx_reason why)
+{
+    struct tcp_seg seg = {.flags = TCP_ACK, .seq = c->snd.nxt};
+
+    if (c->state == TCP_CLOSED || c->state == TCP_LISTEN || c->state == TCP_SYN_SENT) {
+        c->want_ack = false;
+        return;
+    }
+    xmit(st, env, c, &seg, why);
+}
+
+/* RFC 5961 7, per connection so that no counter is shared with an attacker's (CVE-2016-5696). */
+void tcp_challenge(struct stack *st, struct env *env, struct tcp *c, enum tx_reason why)
+{
+    nsec gap = (nsec)st->knobs.tcp_invalid_ratelimit * MSEC;
+
+    if (c->challenge_at && env->now - c->challenge_at < gap) {
+        return;
+    }
+    c->challenge_at = env->now;
+    st->stats.TcpChallengeAcks++;
+    tcp_send_ack(st, env, c, why);
+}
+
+void tcp_send_syn(struct stack *st, struct env *env, struct tcp *c, enum tx_reason why)
+{
+    bool answer = c->state == TCP_SYN_RCVD;
+    struct tcp_seg seg = {
+        .flags = answer ? TCP_SYN | TCP_ACK : TCP_SYN,
+        .seq = c->iss,
+        .has_mss = true,
+        .mss = c->rcv.adv_mss,
+        .has_sack_ok = c->sack_ok,
+        .has_wscale = c->ws_ok,
+        .wscale = c->rcv.scale,
+    };
+    xmit(st, env, c, &seg, why);
+}
+
+void tcp_send_rst(struct stack *st, struct env *env, struct tcp *c)
+{
+    struct tcp_seg seg = {.flags = TCP_RST | TCP_ACK, .seq = c->snd.nxt};
+
+    if (c->state == TCP_SYN_SENT || c->state == TCP_CLOSED || c->state == TCP_LISTEN) {
+        return; /* the peer knows of nothing */
+    }
+    st->stats.TcpOutRsts++;
+    xmit(st, env, c, &seg, TX_RST);
+}
+
+/* RFC 9293 3.10.7.1 */
+void tcp_reply_rst(struct stack *st, struct env *env, const struct ip_hdr *ip,
+                   const struct tcp_seg *in)
+{
+    struct tcp_seg seg = {.sport = in->dport, .dport = in->sport, .flags = TCP_RST};
+    struct pkt_out p;
+
+    if (in->flags & TCP_RST) {
+        return;
+    }
+    if (in->flags & TCP_ACK) {
+        seg.seq = in->ack;
+    } else {
+        seg.flags |= TCP_ACK;
+        seg.ack = tcp_seg_end(in);
+    }
+    uint8_t *th = ip_begin(&p, ip->v6);
+    p.hdr_len = (uint16_t)(p.hdr_len + tcp_seg_build(&seg, th));
+    p.csum_offset = offsetof(struct tcp_hdr, csum);
+    p.reason = TX_RST;
+    p.sock_id = 0;
+    p.nspan = 0;
+    p.gso_size = 0;
+    struct ip_send how = {
+        .src = ip->dst,
+        .dst = ip->src,
+        .proto = LX_IPPROTO_TCP,
+        .ttl = (uint8_t)st->knobs.ip_default_ttl,
+        .df = true,
+    };
+    struct event *ev = event_begin(st->events, env, EV_SEG_OUT);
+    ev->why = TX_RST;
+    ev->proto = LX_IPPROTO_TCP;
+    ev->lport = seg.sport;
+    ev->rport = seg.dport;
+    ev->u.seg.flags = seg.flags;
+    ev->u.seg.seq = seg.seq.v;
+    ev->u.seg.ack = seg.ack.v;
+    event_end(st->events);
+    st->stats.TcpOutRsts++;
+    st->stats.TcpOutSegs++;
+    ip_send(st, env, &p, &how);
+}
+
+/* The segment's size while the peer's window is small. Linux, not RFC: at most half of the largest window seen. */
+static uint32_t bounded_mss(const struct tcp *c)
+{
+    uint32_t cut = c->snd.wnd_max > 536 ? c->snd.wnd_max / 2 : c->snd.wnd_max;
+    uint32_t mss = c->snd.mss;
+
+    if (c->sack_ok && (c->nrecent || c->has_dsack)) {
+        uint32_t n = c->nrecent + (c->has_dsack ? 1u : 0u);
+        mss -= tcp_opt_len(false, min_u32(n, c->ts_ok ? 3 : 4));
+    }
+    if (cut && mss > cut) {
+        mss = max_u32(cut, 68 - TCP_HDR_MIN - 20);
+    }
+    return mss;
+}
+
+/* RFC 9293 3.7.4. True: a segment of less than a full MSS must wait. */
+static bool nagle_holds(const struct tcp *c)
+{
+    if (c->cork || c->more) {
+        return true;
+    }
+    return !c->nodelay && c->tx.out && seq_gt(c->snd.sml, c->snd.una) &&
+           seq_leq(c->snd.sml, c->snd.nxt);
+}
+
+static uint32_t window_left(const struct tcp *c)
+{
+    seq edge = seq_add(c->snd.una, c->snd.wnd);
+
+    return seq_lt(c->snd.nxt, edge) ? seq_dist(c->snd.nxt, edge) : 0;
+}
+
+/* How much of `unsent` may go out as one (super-)segment now; 0: nothing. */
+static uint32_t allowance(struct tcp *c, uint32_t unsent, uint32_t mss, bool *limited)
+{
+    uint32_t inflight = tcp_inflight(c);
+
+    if (c->cc.cwnd <= inflight || !txq_has_room(&c->tx)) {
+        *limited = true;
+        return 0;
+    }
+    uint32_t wnd = window_left(c);
+    if (min_u32(unsent, mss) > wnd) {
+        return 0; /* SWS avoidance: a whole segment, or all there is */
+    }
+    uint32_t most = (GSO_MAX - 40 - TCP_HDR_MAX) / mss * mss;
+    uint64_t quota = (uint64_t)(c->cc.cwnd - inflight) * mss;
+    uint32_t n = min_u32(min_u32(unsent, wnd), max_u32(most, mss));
+    if (quota < n) {
+        n = (uint32_t)quota;
+        *limited = true;
+    }
+    bool all = n == unsent;
+    if (n > mss && (!all || (n % mss && nagle_holds(c) && !c->fin_queued))) {
+        n -= n % mss;
+    } else if (n < mss && all && nagle_holds(c) && !c->fin_queued) {
+        n = 0;
+    }
+    return n;
+}
+
+/* Sends n bytes at SND.NXT, with FIN if that ends the stream. */
+static void send_new(struct stack *st, struct env *env, struct tcp *c, uint32_t n, uint32_t mss,
+                     enum tx_reason why)
+{
+    struct tcp_seg seg = {.flags = TCP_ACK, .seq = c->snd.nxt, .len = n};
+    uint32_t segs = n ? (n + mss - 1) / mss : 1;
+    seq end = seq_add(c->snd.nxt, n);
+
+    if (seq_eq(end, tcp_write_end(c))) {
+        if (n) {
+            seg.flags |= TCP_PSH; /* MUST-61 */
+        }
+        if (c->fin_queued) {
+            seg.flags |= TCP_FIN;
+            c->fin_sent = true;
+            c->fin_seq = end;
+            end = seq_add(end, 1);
+        }
+    }
+    if (txq_push(&c->tx, st->mem, env, c->snd.nxt, end, segs, env->now)) {
+        return; /* no memory: the persist timer or the next ACK tries again */
+    }
+    if (n % mss) {
+        c->snd.sml = seq_add(seg.seq, n);
+    }
+    if (!c->info.busy_since) {
+        c->info.busy_since = env->now;
+    }
+    c->snd.nxt = end;
+    c->snd.max = seq_max(c->snd.max, end);
+    c->prr_out += segs;
+    xmit(st, env, c, &seg, why);
+}
+
+/* RFC 5681 4.1, RFC 7661 in Linux's form: after idling longer than the RTO the window decays. */
+static void restart_after_idle(const struct stack *st, struct tcp *c, nsec now)
+{
+    nsec idle = now - c->snd_at;
+
+    if (!st->knobs.tcp_slow_start_after_idle || c->tx.out || !c->snd_at || idle <= tcp_rto(st, c)) {
+        return;
+    }
+    uint32_t restart = min_u32((uint32_t)st->knobs.user_init_cwnd, c->cc.cwnd);
+    c->cc.ssthresh = max_u32(c->cc.ssthresh, c->cc.cwnd - c->cc.cwnd / 4);
+    while ((idle -= tcp_rto(st, c)) > 0 && c->cc.cwnd > restart) {
+        c->cc.cwnd /= 2;
+    }
+    c->cc.cwnd = max_u32(c->cc.cwnd, restart);
+    c->cwnd_used = 0;
+    c->cwnd_stamp = now;
+}
+
+/* Whether the window or the program holds us back, per window of data. RFC 7661 in Linux's form. */
+static void validate_window(const struct stack *st, struct tcp *c, bool limited, nsec now)
+{
+    if (seq_geq(c->snd.una, c->usage_seq) || limited ||
+        (!c->cwnd_limited && c->tx.out > c->max_out)) {
+        c->cwnd_limited = limited;
+        c->max_out = c->tx.out;
+        c->usage_seq = c->snd.nxt;
+    }
+    if (c->cwnd_limited || (tcp_cc_in_slow_start(&c->cc) && c->cc.cwnd < 2 * c->max_out)) {
+        c->cwnd_used = 0;
+        c->cwnd_stamp = now;
+        return;
+    }
+    c->cwnd_used = max_u32(c->cwnd_used, c->tx.out);
+    if (!st->knobs.tcp_slow_start_after_idle || now - c->cwnd_stamp < c->rtt.rto) {
+        return;
+    }
+    uint32_t used = max_u32(c->cwnd_used, (uint32_t)st->knobs.user_init_cwnd);
+    if (used < c->cc.cwnd && c->ca_state == CA_OPEN) {
+        c->cc.ssthresh = max_u32(c->cc.ssthresh, c->cc.cwnd - c->cc.cwnd / 4);
+        c->cc.cwnd = (c->cc.cwnd + used) / 2;
+    }
+    c->cwnd_used = 0;
+    c->cwnd_stamp = now;
+}
+
+/* A FIN by itself is not held back by the congestion window (Linux, not RFC), only by the peer's. */
+static bool fin_due(const struct tcp *c)
+{
+    return c->fin_queued && !c->fin_sent && tcp_unsent(c) == 0 && window_left(c) &&
+           seq_eq(c->snd.nxt, tcp_write_end(c));
+}
+
+static bool may_send(const struct tcp *c)
+{
+    return c->state == TCP_ESTABLISHED || c->state == TCP_CLOSE_WAIT ||
+           c->state == TCP_FIN_WAIT_1 || c->state == TCP_LAST_ACK || c->state == TCP_CLOSING;
+}
+
+void tcp_output(struct stack *st, struct env *env, struct tcp *c)
+{
+    if (!may_send(c)) {
+        return;
+    }
+    if (c->tx.lost) {
+        tcp_loss_resend(st, env, c);
+    }
+    bool sent = false, limited = false;
+    uint32_t unsent;
+    restart_after_idle(st, c, env->now);
+    while ((unsent = tcp_unsent(c)) != 0) {
+        uint32_t mss = bounded_mss(c);
+        uint32_t n = allowance(c, unsent, mss, &limited);
+        if (n == 0) {
+            break;
+        }
+        seq before = c->snd.nxt;
+        send_new(st, env, c, n, mss, c->dup_acks ? TX_LIMITED : TX_DATA);
+        if (seq_eq(before, c->snd.nxt)) {
+            break;
+        }
+        sent = true;
+    }
+    if (fin_due(c)) {
+        send_new(st, env, c, 0, c->snd.mss, TX_FIN);
+        sent = true;
+    }
+    if (sent || limited) {
+        validate_window(st, c, limited, env->now);
+    }
+    if (sent) {
+        tcp_timer_clear(st, env, c, TT_PERSIST);
+        if (c->due[TT_RTO] == NEVER) {
+            tcp_arm_rto(st, env, c);
+        }
+    }
+    if (c->tx.n == 0 && (tcp_unsent(c) || (c->fin_queued && !c->fin_sent)) && !c->cork &&
+        !c->more) {
+        tcp_arm_persist(st, env, c);
+    }
+}
+
+int tcp_resend(struct stack *st, struct env *env, struct tcp *c, uint32_t i, enum tx_reason why)
+{
+    struct tx_rec *r = txq_at(&c->tx, i);
+    struct tcp_seg seg = {.flags = TCP_ACK, .seq = r->from, .len = seq_dist(r->from, r->to)};
+
+    if (c->fin_sent && seq_gt(r->to, c->fin_seq)) {
+        seg.flags |= TCP_FIN;
+        seg.len--;
+    }
+    if (seg.len && seq_eq(seq_add(seg.seq, seg.len), tcp_write_end(c))) {
+        seg.flags |= TCP_PSH;
+    }
+    r->at = env->now;
+    r->tries = r->tries == 255 ? 255 : (uint8_t)(r->tries + 1);
+    txq_clear(&c->tx, r, TXR_LOST);
+    txq_set(&c->tx, r, TXR_RETRANS | TXR_EVER);
+    c->info.total_retrans += r->segs;
+    c->info.bytes_retrans += seg.len;
+    st->stats.TcpRetransSegs += r->segs;
+    if (!c->retrans_stamp) {
+        c->retrans_stamp = env->now;
+    }
+    if (c->undo_retrans >= 0) {
+        c->undo_retrans += r->segs;
+    }
+    return xmit(st, env, c, &seg, why);
+}
+
+/*
+ * A window probe carries the next byte if the window has any room, else one old byte's number: SND.UNA - 1, no data
+ * (Linux, not RFC 9293 3.8.6.1, which probes with a new byte; the peer must answer either). A keepalive is the same.
+ */
+void tcp_send_probe(struct stack *st, struct env *env, struct tcp *c, enum tx_reason why)
+{
+    uint32_t left = window_left(c);
+    uint32_t unsent = tcp_unsent(c);
+
+    if (why == TX_PROBE && unsent && left && txq_has_room(&c->tx)) {
+        uint32_t n = min_u32(min_u32(left, unsent), c->snd.mss);
+        send_new(st, env, c, n, c->snd.mss, why);
+        tcp_arm_rto(st, env, c);
+        return;
+    }
+    struct tcp_seg seg = {.flags = TCP_ACK, .seq = seq_sub(c->snd.una, 1)};
+    xmit(st, env, c, &seg, why);
+}

@@ -1,0 +1,379 @@
+/*
+ * tcp_timer.c - theory of operation
+ *
+ * TIMEOUTS, RFC 9293 3.10.8. A connection has seven logical timers (enum tcp_timer_kind), each a time in c->due; one entry in
+ * the stack's heap stands at the earliest. Moving a timer later costs two stores (timer.h).
+ *
+ * Time-outs of a connection follow Linux: R2 is not a count but the time that so many doublings of the RTO would take
+ * (tcp_retries2), measured from the first retransmission.
+ */
+#include "tcp_cb.h"
+
+#include "check.h"
+#include "sock_priv.h"
+
+static const uint8_t event_of[TT_COUNT] = {
+    [TT_RTO] = EVT_RTO,         [TT_TLP] = EVT_TLP,       [TT_REORDER] = EVT_REORDER,
+    [TT_PERSIST] = EVT_PERSIST, [TT_DELACK] = EVT_DELACK, [TT_KEEP] = EVT_KEEPALIVE,
+    [TT_WAIT] = EVT_TIMEWAIT,
+};
+
+static void record(struct stack *st, struct env *env, const struct tcp *c, enum tcp_timer_kind k,
+                   enum event_timer_act act, nsec at)
+{
+    struct event *ev = event_begin(st->events, env, EV_TIMER);
+
+    ev->sock_id = c->s.obj.id;
+    ev->proto = LX_IPPROTO_TCP;
+    ev->lport = c->s.flow.lport;
+    ev->rport = c->s.flow.rport;
+    ev->why = event_of[k];
+    ev->u.timer.timer = event_of[k];
+    ev->u.timer.act = (uint8_t)act;
+    ev->u.timer.at = at;
+    event_end(st->events);
+}
+
+static nsec earliest(const struct tcp *c)
+{
+    nsec at = NEVER;
+    for (int k = 0; k < TT_COUNT; k++) {
+        at = nsec_min(at, c->due[k]);
+    }
+    return at;
+}
+
+void tcp_timer_set(struct stack *st, struct env *env, struct tcp *c, enum tcp_timer_kind k, nsec at)
+{
+    (void)env;
+    c->due[k] = at;
+    if (at <= c->timer.at) {
+        timer_set(&st->timers, &c->timer, at);
+    } else {
+        timer_set(&st->timers, &c->timer, earliest(c));
+    }
+}
+
+void tcp_timer_clear(struct stack *st, struct env *env, struct tcp *c, enum tcp_timer_kind k)
+{
+    if (c->due[k] != NEVER) {
+        tcp_timer_set(st, env, c, k, NEVER);
+    }
+}
+
+void tcp_timers_off(struct stack *st, struct tcp *c)
+{
+    for (int k = 0; k < TT_COUNT; k++) {
+        c->due[k] = NEVER;
+    }
+    timer_remove(&st->timers, &c->timer);
+    c->timer.at = NEVER;
+}
+
+void tcp_timers_rearm(struct stack *st, struct tcp *c)
+{
+    nsec at = earliest(c);
+
+    timer_init(&c->timer);
+    c->timer.owner = MEM_TCP;
+    timer_set(&st->timers, &c->timer, at);
+}
+
+/* RFC 8985 7.2: when the tail loss probe fires, or NEVER where there is none. */
+static nsec probe_at(const struct stack *st, const struct tcp *c, nsec now)
+{
+    if (!st->knobs.tcp_early_retrans || !c->sack_ok || c->tlp_out || !tcp_synchronized(c) ||
+        (c->ca_state != CA_OPEN && c->ca_state != CA_CWR) || c->tx.sacked || c->tx.out == 0) {
+        return NEVER;
+    }
+    nsec pto = RTO_INITIAL;
+    if (c->rtt.srtt) {
+        pto = 2 * c->rtt.srtt;
+        pto += c->tx.out == 1 ? (nsec)st->knobs.user_rto_min_ms * MSEC : 2 * MSEC;
+    }
+    nsec at = now + pto;
+    return at < now + tcp_rto(st, c) ? at : NEVER;
+}
+
+void tcp_arm_rto(struct stack *st, struct env *env, struct tcp *c)
+{
+    if (c->tx.n == 0) {
+        tcp_timer_clear(st, env, c, TT_RTO);
+        tcp_timer_clear(st, env, c, TT_TLP);
+        return;
+    }
+    nsec tlp = probe_at(st, c, env->now);
+    if (tlp != NEVER) {
+        c->due[TT_RTO] = NEVER;
+        tcp_timer_set(st, env, c, TT_TLP, tlp);
+    } else {
+        c->due[TT_TLP] = NEVER;
+        tcp_timer_set(st, env, c, TT_RTO, env->now + tcp_rto(st, c));
+    }
+}
+
+static nsec keep_idle(const struct stack *st, const struct tcp *c)
+{
+    return (nsec)(c->keep_idle_s ? c->keep_idle_s : st->knobs.tcp_keepalive_time) * SEC;
+}
+
+static nsec keep_intvl(const struct stack *st, const struct tcp *c)
+{
+    return (nsec)(c->keep_intvl_s ? c->keep_intvl_s : st->knobs.tcp_keepalive_intvl) * SEC;
+}
+
+static int32_t keep_cnt(const struct stack *st, const struct tcp *c)
+{
+    return c->keep_cnt ? c->keep_cnt : st->knobs.tcp_keepalive_probes;
+}
+
+void tcp_arm_keep(struct stack *st, struct env *env, struct tcp *c)
+{
+    if (c->s.opt.keepalive && tcp_synchronized(c) && c->state != TCP_TIME_WAIT) {
+        tcp_timer_set(st, env, c, TT_KEEP, env->now + keep_idle(st, c));
+    } else {
+        tcp_timer_clear(st, env, c, TT_KEEP);
+    }
+}
+
+static nsec persist_interval(const struct stack *st, const struct tcp *c)
+{
+    nsec max = (nsec)st->knobs.user_rto_max_ms * MSEC;
+    nsec at = nsec_max(c->rtt.rto, (nsec)st->knobs.user_rto_min_ms * MSEC);
+    for (unsigned i = 0; i < c->backoff && at < max; i++) {
+        at *= 2;
+    }
+    return nsec_min(at, max);
+}
+
+void tcp_arm_persist(struct stack *st, struct env *env, struct tcp *c)
+{
+    if (c->due[TT_PERSIST] == NEVER) {
+        tcp_timer_set(st, env, c, TT_PERSIST, env->now + persist_interval(st, c));
+        record(st, env, c, TT_PERSIST, EVT_SET, c->due[TT_PERSIST]);
+    }
+}
+
+/* Linux, not RFC: the time that `boundary` doublings beginning with `base` take. */
+static nsec model_timeout(const struct stack *st, unsigned boundary, nsec base)
+{
+    nsec max = (nsec)st->knobs.user_rto_max_ms * MSEC;
+    nsec sum = 0, step = base;
+
+    for (unsigned i = 0; i <= boundary; i++) {
+        sum += step;
+        step = nsec_min(step * 2, max);
+    }
+    return sum;
+}
+
+static bool timed_out(const struct stack *st, const struct tcp *c, nsec now, unsigned boundary)
+{
+    if (!c->stall_at) {
+        return false;
+    }
+    nsec limit = c->user_timeout_ms
+                     ? (nsec)c->user_timeout_ms * MSEC
+                     : model_timeout(st, boundary, (nsec)st->knobs.user_rto_min_ms * MSEC);
+    return now - c->stall_at >= limit;
+}
+
+static unsigned orphan_retries(const struct stack *st, const struct tcp *c, bool alive)
+{
+    if (c->s.soft_err && !alive) {
+        return 0;
+    }
+    if (st->knobs.tcp_orphan_retries == 0 && alive) {
+        return 8; /* Linux, not RFC: with a 200 ms RTO more than 100 s */
+    }
+    return (unsigned)st->knobs.tcp_orphan_retries;
+}
+
+/* Gives the connection up: the soft error if there was one, else ETIMEDOUT. RFC 1122 4.2.3.5 R2 */
+static void give_up(struct stack *st, struct env *env, struct tcp *c)
+{
+    enum err err = c->s.soft_err ? (enum err)c->s.soft_err : ERR_TIMEDOUT;
+
+    st->stats.TcpAbortOnTimeout++;
+    tcp_done(st, env, c, err);
+}
+
+/* Whether the retransmission timer has fired once too often; then the connection is gone. */
+static bool rto_exhausted(struct stack *st, struct env *env, struct tcp *c)
+{
+    bool over;
+
+    if (c->state == TCP_SYN_SENT) {
+        unsigned max = (unsigned)(c->syncnt ? c->syncnt : st->knobs.tcp_syn_retries);
+        max += (unsigned)st->knobs.tcp_syn_linear_timeouts; /* Linux 6.5 */
+        over = c->retries >= max;
+        if (c->user_timeout_ms) {
+            over = timed_out(st, c, env->now, max);
+        }
+    } else if (c->state == TCP_SYN_RCVD) {
+        over = c->retries >= (unsigned)(c->syncnt ? c->syncnt : st->knobs.tcp_synack_retries);
+    } else {
+        unsigned boundary = (unsigned)st->knobs.tcp_retries2;
+        if (c->s.orphan) {
+            boundary =
+                orphan_retries(st, c, tcp_rto(st, c) < (nsec)st->knobs.user_rto_max_ms * MSEC);
+        }
+        over = timed_out(st, c, env->now, boundary);
+    }
+    if (over) {
+        give_up(st, env, c);
+    }
+    return over;
+}
+
+static void rto_handshake(struct stack *st, struct env *env, struct tcp *c)
+{
+    txq_at(&c->tx, 0)->tries++;
+    txq_set(&c->tx, txq_at(&c->tx, 0), TXR_EVER);
+    txq_at(&c->tx, 0)->at = env->now;
+    c->info.total_retrans++;
+    st->stats.TcpRetransSegs++;
+    tcp_send_syn(st, env, c, TX_RTO);
+}
+
+static void rto_fire(struct stack *st, struct env *env, struct tcp *c)
+{
+    if (c->tx.n == 0 || rto_exhausted(st, env, c)) {
+        return;
+    }
+    st->stats.TcpTimeouts++;
+    c->info.total_rto++;
+    if (!c->stall_at) {
+        c->stall_at = txq_at(&c->tx, 0)->at;
+    }
+    c->retries++;
+    bool linear = c->state == TCP_SYN_SENT && c->retries <= st->knobs.tcp_syn_linear_timeouts;
+    if (!linear && tcp_rto(st, c) < (nsec)st->knobs.user_rto_max_ms * MSEC) {
+        c->backoff++; /* RFC 6298 5.5 */
+    }
+    if (c->state == TCP_SYN_SENT || c->state == TCP_SYN_RCVD) {
+        rto_handshake(st, env, c);
+    } else {
+        tcp_loss_timeout(st, env, c);
+    }
+    if (c->tx.n) {
+        c->due[TT_TLP] = NEVER;
+        tcp_timer_set(st, env, c, TT_RTO, env->now + tcp_rto(st, c));
+    }
+}
+
+/* RFC 9293 3.8.6.1. Linux gives up on an orphan or with TCP_USER_TIMEOUT, and when nothing at all is answered. */
+static void persist_fire(struct stack *st, struct env *env, struct tcp *c)
+{
+    if (c->tx.n || (tcp_unsent(c) == 0 && !(c->fin_queued && !c->fin_sent))) {
+        return;
+    }
+    if (c->probes == 0) {
+        c->probe_since = env->now;
+    }
+    unsigned max = (unsigned)st->knobs.tcp_retries2;
+    bool over = c->user_timeout_ms && c->probes &&
+                env->now - c->probe_since >= (nsec)c->user_timeout_ms * MSEC;
+    if (c->s.orphan) {
+        max = orphan_retries(st, c, tcp_rto(st, c) < (nsec)st->knobs.user_rto_max_ms * MSEC);
+    }
+    if (over || c->probes >= max) {
+        give_up(st, env, c);
+        return;
+    }
+    c->probes++;
+    tcp_send_probe(st, env, c, TX_PROBE);
+    if (c->tx.n == 0) {
+        if (c->backoff < 20) {
+            c->backoff++;
+        }
+        tcp_timer_set(st, env, c, TT_PERSIST, env->now + persist_interval(st, c));
+    }
+}
+
+static void keep_fire(struct stack *st, struct env *env, struct tcp *c)
+{
+    nsec idle = env->now - nsec_max(c->rcv_at, c->ack_rcv_at);
+
+    if (!c->s.opt.keepalive || c->tx.n || tcp_unsent(c)) {
+        tcp_arm_keep(st, env, c); /* data in flight tests the path already */
+        return;
+    }
+    if (idle < keep_idle(st, c)) {
+        tcp_timer_set(st, env, c, TT_KEEP, env->now + keep_idle(st, c) - idle);
+        return;
+    }
+    bool over = c->user_timeout_ms ? idle >= (nsec)c->user_timeout_ms * MSEC && c->probes
+                                   : c->probes >= keep_cnt(st, c);
+    if (over) {
+        tcp_send_rst(st, env, c);
+        give_up(st, env, c);
+        return;
+    }
+    c->probes++;
+    st->stats.TcpKeepAlives++;
+    tcp_send_probe(st, env, c, TX_KEEPALIVE);
+    tcp_timer_set(st, env, c, TT_KEEP, env->now + keep_intvl(st, c));
+}
+
+static void delack_fire(struct stack *st, struct env *env, struct tcp *c)
+{
+    st->stats.TcpDelayedAcks++;
+    if (c->pingpong) {
+        c->pingpong = 0; /* the program did not answer in time after all */
+        c->ato = (nsec)st->knobs.user_delack_min_ms * MSEC;
+    } else {
+        c->ato = nsec_min(2 * c->ato, c->rtt.rto);
+    }
+    tcp_send_ack(st, env, c, TX_DELACK);
+}
+
+static void fire(struct stack *st, struct env *env, struct tcp *c, enum tcp_timer_kind k)
+{
+    record(st, env, c, k, EVT_FIRED, env->now);
+    switch (k) {
+    case TT_RTO:
+        rto_fire(st, env, c);
+        break;
+    case TT_TLP:
+        tcp_tlp_fire(st, env, c);
+        break;
+    case TT_REORDER:
+        tcp_loss_reorder(st, env, c);
+        break;
+    case TT_PERSIST:
+        persist_fire(st, env, c);
+        break;
+    case TT_DELACK:
+        delack_fire(st, env, c);
+        break;
+    case TT_KEEP:
+        keep_fire(st, env, c);
+        break;
+    case TT_WAIT:
+        tcp_done(st, env, c, ERR_OK);
+        break;
+    case TT_COUNT:
+        break;
+    }
+}
+
+void tcp_timer(struct stack *st, struct env *env, struct timer *t)
+{
+    struct tcp *c = CONTAINER_OF(t, struct tcp, timer);
+    struct sock_ref ref = sock_ref(&c->s);
+
+    st->touching = &c->s;
+    for (int k = 0; k < TT_COUNT; k++) {
+        if (c->due[k] <= env->now) {
+            c->due[k] = NEVER;
+            fire(st, env, c, (enum tcp_timer_kind)k);
+            if (!sock_ref_ok(&ref) || c->state == TCP_CLOSED) {
+                st->touching = NULL;
+                return;
+            }
+        }
+    }
+    timer_set(&st->timers, &c->timer, earliest(c));
+    st->touching = NULL;
+}

@@ -1,0 +1,630 @@
+/*
+ * tcp_user.c - theory of operation
+ *
+ * The user calls of RFC 9293 3.10.1-3.10.6 behind sock.h: OPEN, SEND, RECEIVE, CLOSE, ABORT (STATUS is tcp_opt.c), what
+ * poll shows, and how a connection ends.
+ *
+ * An ended connection that a program still holds stays as CLOSED with what was received and not yet read; its error, if
+ * any, waits to be taken. One that nobody holds goes at once, or when TCP is done with it.
+ */
+#include "tcp_cb.h"
+
+#include <string.h>
+
+#include "check.h"
+#include "isn.h"
+#include "sock_priv.h"
+
+#define SEND_CHUNK (128u << 10) /* bytes copied before the first of them is sent */
+
+uint32_t tcp_obj_size(void)
+{
+    return sizeof(struct tcp);
+}
+
+void tcp_init(struct stack *st, struct env *env, struct sock *s)
+{
+    struct tcp *c = tcp_of(s);
+
+    timer_init(&c->timer);
+    c->timer.owner = MEM_TCP;
+    for (int k = 0; k < TT_COUNT; k++) {
+        c->due[k] = NEVER;
+    }
+    tcp_rtt_init(&c->rtt);
+    tcp_cc_init(&c->cc, (uint8_t)min_u32((uint32_t)st->knobs.tcp_congestion_control, CC_ALGOS - 1),
+                (uint32_t)st->knobs.user_init_cwnd);
+    ring_init(&c->sq, 0);
+    ring_init(&c->rq, 0);
+    c->reordering = (uint8_t)min_u32((uint32_t)st->knobs.tcp_reordering, 255);
+    c->reo_steps = 1;
+    c->undo_retrans = -1;
+    c->notsent_lowat = -1;
+    c->snd.mss = 536;
+    c->snd.mss_clamp = 65535;
+    c->info.state_since = env->now;
+}
+
+/* ---- OPEN */
+
+static uint16_t advertised_mss(const struct stack *st, const struct tcp *c)
+{
+    uint32_t hdr = addr_is4(&c->s.flow.raddr) ? 40 : 60;
+    uint32_t mtu = ip_mtu(st, &c->s.flow.raddr);
+    uint32_t mss = mtu > hdr + 8 ? mtu - hdr : 8; /* MUST-67 */
+
+    return (uint16_t)(c->user_mss ? min_u32(mss, c->user_mss) : min_u32(mss, 65535 - hdr));
+}
+
+void tcp_open_mss(const struct stack *st, struct tcp *c)
+{
+    c->rcv.adv_mss = advertised_mss(st, c);
+}
+
+int tcp_open(struct stack *st, struct env *env, struct sock *s)
+{
+    struct tcp *c = tcp_of(s);
+
+    c->iss = isn_of(st->isn_secret, &s->flow, env->now);
+    c->ts_offset = isn_ts_offset(st->ts_secret, &s->flow);
+    c->snd.una = c->iss;
+    c->snd.nxt = c->snd.max = c->snd_base = seq_add(c->iss, 1);
+    c->snd.sml = c->iss;
+    c->ts_ok = st->knobs.tcp_timestamps;
+    c->sack_ok = st->knobs.tcp_sack;
+    c->ws_ok = st->knobs.tcp_window_scaling;
+    c->snd.mss_clamp = 65535;
+    tcp_open_mss(st, c);
+    tcp_sync_mss(st, c);
+    tcp_to(st, env, c, TCP_SYN_SENT);
+    tcp_rcv_init(st, c);
+    c->rcv.nxt = c->rcv.adv = seq_of(0);
+    if (txq_push(&c->tx, st->mem, env, c->iss, c->snd.nxt, 1, env->now)) {
+        tcp_done(st, env, c, ERR_OK);
+        return -ERR_NOBUFS;
+    }
+    st->stats.TcpActiveOpens++;
+    tcp_send_syn(st, env, c, TX_SYN);
+    tcp_timer_set(st, env, c, TT_RTO, env->now + RTO_INITIAL);
+    return 0;
+}
+
+int tcp_connect_again(struct stack *st, struct env *env, struct sock *s)
+{
+    struct tcp *c = tcp_of(s);
+
+    if (c->state == TCP_SYN_SENT || (c->state == TCP_SYN_RCVD && !c->passive)) {
+        return -ERR_ALREADY;
+    }
+    if (s->err) {
+        int err = sock_take_error(s);
+        tcp_disconnect(st, env, s);
+        return -err;
+    }
+    if (c->state == TCP_CLOSED || c->state == TCP_LISTEN) {
+        return -ERR_ISCONN;
+    }
+    if (!c->connect_told && !c->passive) {
+        c->connect_told = true;
+        return 0;
+    }
+    return -ERR_ISCONN;
+}
+
+/* As new, but for the program's options. */
+static void reset_block(struct stack *st, struct env *env, struct tcp *c)
+{
+    struct tcp old = *c;
+
+    memset((uint8_t *)c + sizeof c->s, 0, sizeof *c - sizeof c->s);
+    tcp_init(st, env, &c->s);
+    c->nodelay = old.nodelay;
+    c->cork = old.cork;
+    c->user_mss = old.user_mss;
+    c->window_clamp = old.window_clamp;
+    c->keep_idle_s = old.keep_idle_s;
+    c->keep_intvl_s = old.keep_intvl_s;
+    c->keep_cnt = old.keep_cnt;
+    c->user_timeout_ms = old.user_timeout_ms;
+    c->linger2_s = old.linger2_s;
+    c->syncnt = old.syncnt;
+    c->notsent_lowat = old.notsent_lowat;
+    c->inq_opt = old.inq_opt;
+    c->cc.algo = old.cc.algo;
+}
+
+static void leave_flush_list(struct stack *st, struct tcp *c)
+{
+    if (!c->in_flush) {
+        return;
+    }
+    struct tcp **at = &st->flush_head;
+    while (*at && *at != c) {
+        at = &(*at)->flush_next;
+    }
+    if (*at) {
+        *at = c->flush_next;
+    }
+    c->in_flush = false;
+    c->flush_next = NULL;
+}
+
+int tcp_disconnect(struct stack *st, struct env *env, struct sock *s)
+{
+    struct tcp *c = tcp_of(s);
+
+    if (c->state == TCP_LISTEN) {
+        tcp_listen_close(st, env, c);
+        tcp_to(st, env, c, TCP_CLOSED);
+    } else if (c->state != TCP_CLOSED) {
+        if (c->state != TCP_TIME_WAIT && c->state != TCP_SYN_SENT) {
+            tcp_send_rst(st, env, c);
+        }
+        tcp_done(st, env, c, ERR_OK);
+    }
+    tcp_release_bufs(st, c);
+    ring_fini(&c->rq, st->mem);
+    tcp_timers_off(st, c);
+    leave_flush_list(st, c);
+    sock_forget_peer(st, s);
+    s->rcv_shut = s->snd_shut = false;
+    s->err = 0;
+    reset_block(st, env, c);
+    return 0;
+}
+
+/* ---- buffers */
+
+uint32_t tcp_rcvbuf(const struct stack *st, const struct sock *s)
+{
+    const struct tcp *c = tcp_of_const(s);
+    uint32_t base =
+        s->opt.rcvbuf > 0 ? (uint32_t)s->opt.rcvbuf : (uint32_t)st->knobs.tcp_rmem_default;
+
+    return s->opt.rcvbuf_locked ? base : max_u32(base, 2 * c->rcv.wnd_clamp);
+}
+
+/* Linux, not RFC: twice the window, counted with the overhead of a segment's buffer, within tcp_wmem. */
+uint32_t tcp_sndbuf(const struct stack *st, const struct sock *s)
+{
+    const struct tcp *c = tcp_of_const(s);
+    uint32_t base =
+        s->opt.sndbuf > 0 ? (uint32_t)s->opt.sndbuf : (uint32_t)st->knobs.tcp_wmem_default;
+
+    if (s->opt.sndbuf_locked || !tcp_synchronized(c)) {
+        return base;
+    }
+    uint32_t per = 1;
+    while (per < (uint32_t)c->snd.mss_clamp + 640 && per < 65536) {
+        per *= 2;
+    }
+    uint64_t want = 2ull * max_u32(c->cc.cwnd, 10) * (per + 256);
+    return max_u32(base, (uint32_t)min_u64(want, (uint32_t)st->knobs.tcp_wmem_max));
+}
+
+uint32_t tcp_snd_space(const struct stack *st, const struct tcp *c)
+{
+    uint32_t limit = min_u32(tcp_sndbuf(st, &c->s), (uint32_t)MEM_PAGE << MEM_ORDER_MAX);
+    size_t used = ring_len(&c->sq);
+
+    return used < limit ? limit - (uint32_t)used : 0;
+}
+
+static int32_t unsent_limit(const struct stack *st, const struct tcp *c)
+{
+    return c->notsent_lowat >= 0 ? c->notsent_lowat : st->knobs.tcp_notsent_lowat;
+}
+
+/* Linux, not RFC: writable when a third is free, and no more than the low-water mark waits unsent. */
+bool tcp_writable(const struct stack *st, const struct tcp *c)
+{
+    uint32_t free = tcp_snd_space(st, c);
+    int32_t lowat = unsent_limit(st, c);
+
+    if (free < ring_len(&c->sq) / 2) {
+        return false;
+    }
+    return lowat < 0 || tcp_unsent(c) < (uint32_t)lowat * 2u || lowat == 0;
+}
+
+uint32_t tcp_readable(const struct tcp *c)
+{
+    return (uint32_t)ring_len(&c->rq);
+}
+
+/* ---- SEND */
+
+static int64_t may_send_now(struct tcp *c)
+{
+    if (c->s.err) {
+        return -sock_take_error(&c->s);
+    }
+    if (c->s.snd_shut || c->fin_queued) {
+        return -ERR_PIPE;
+    }
+    switch (c->state) {
+    case TCP_ESTABLISHED:
+    case TCP_CLOSE_WAIT:
+        return 0;
+    case TCP_SYN_SENT:
+    case TCP_SYN_RCVD:
+        return -ERR_AGAIN;
+    default:
+        return -ERR_PIPE;
+    }
+}
+
+static uint32_t copy_in(struct tcp *c, const struct span *v, size_t n, uint64_t skip, uint32_t len)
+{
+    uint32_t done = 0;
+
+    for (size_t i = 0; i < n && done < len; i++) {
+        if (skip >= v[i].n) {
+            skip -= v[i].n;
+            continue;
+        }
+        uint32_t take = (uint32_t)min_u64(v[i].n - skip, len - done);
+        ring_put(&c->sq, c->sq.tail + done, v[i].p + skip, take);
+        done += take;
+        skip = 0;
+    }
+    ring_commit(&c->sq, c->sq.tail + done);
+    return done;
+}
+
+int64_t tcp_send(struct stack *st, struct env *env, struct sock *s, const struct span *v, size_t n,
+                 uint32_t flags)
+{
+    struct tcp *c = tcp_of(s);
+    uint64_t total = span_total(v, n);
+    uint64_t done = 0;
+
+    int64_t err = may_send_now(c);
+    if (err) {
+        return err;
+    }
+    c->more = flags & LX_MSG_MORE;
+    while (done < total) {
+        uint32_t len = (uint32_t)min_u64(min_u64(total - done, SEND_CHUNK), tcp_snd_space(st, c));
+        if (len == 0) {
+            break;
+        }
+        if (ring_reserve(&c->sq, st->mem, env, ring_len(&c->sq) + len)) {
+            return done ? (int64_t)done : -ERR_NOBUFS;
+        }
+        done += copy_in(c, v, n, done, len);
+        tcp_output(st, env, c);
+    }
+    return done || !total ? (int64_t)done : -ERR_AGAIN;
+}
+
+/* ---- RECEIVE */
+
+static int64_t nothing_to_read(struct tcp *c)
+{
+    if (c->s.err) {
+        return -sock_take_error(&c->s);
+    }
+    if (c->s.rcv_shut || c->fin_rcvd) {
+        return 0;
+    }
+    switch (c->state) {
+    case TCP_LISTEN:
+        return -ERR_NOTCONN;
+    case TCP_CLOSED:
+        return c->s.connected || c->info.segs_in ? 0 : -ERR_NOTCONN;
+    default:
+        return -ERR_AGAIN;
+    }
+}
+
+int64_t tcp_recv(struct stack *st, struct env *env, struct sock *s, struct mspan *v, size_t n,
+                 uint32_t flags, struct recv_info *info)
+{
+    struct tcp *c = tcp_of(s);
+    uint32_t have = tcp_readable(c);
+    uint32_t done = 0;
+
+    if (flags & LX_MSG_OOB) {
+        return -ERR_INVAL;
+    }
+    if (c->state == TCP_LISTEN) {
+        return -ERR_NOTCONN;
+    }
+    if (!have) {
+        return mspan_total(v, n) || c->s.err ? nothing_to_read(c) : 0;
+    }
+    for (size_t i = 0; i < n && done < have; i++) {
+        uint32_t take = (uint32_t)min_size(v[i].n, have - done);
+        if (!(flags & LX_MSG_TRUNC)) {
+            ring_get(&c->rq, c->rq.head + done, v[i].p, take);
+        }
+        done += take;
+    }
+    if (!(flags & LX_MSG_PEEK)) {
+        ring_drop(&c->rq, done);
+        if (ring_len(&c->rq) == 0 && c->ooo.n == 0) {
+            ring_trim(&c->rq, st->mem);
+        }
+        tcp_rcv_taken(st, env, c, done);
+    }
+    if (info) {
+        info->have_inq = c->inq_opt;
+        info->inq = tcp_readable(c);
+    }
+    return done;
+}
+
+/* ---- CLOSE */
+
+/* The FIN that a state lets us send: RFC 9293 3.10.4. */
+static void queue_fin(struct stack *st, struct env *env, struct tcp *c)
+{
+    if (c->state == TCP_ESTABLISHED) {
+        tcp_to(st, env, c, TCP_FIN_WAIT_1);
+    } else if (c->state == TCP_CLOSE_WAIT) {
+        tcp_to(st, env, c, TCP_LAST_ACK);
+    } else if (c->state != TCP_SYN_RCVD) {
+        return;
+    }
+    c->fin_queued = true;
+    c->more = false;
+    tcp_output(st, env, c);
+}
+
+int tcp_shutdown(struct stack *st, struct env *env, struct sock *s, int how)
+{
+    struct tcp *c = tcp_of(s);
+    uint32_t bits = 0;
+
+    if (c->state == TCP_CLOSED) {
+        return -ERR_NOTCONN;
+    }
+    if (c->state == TCP_LISTEN || c->state == TCP_SYN_SENT) {
+        if (c->state == TCP_LISTEN && how == LX_SHUT_WR) {
+            return 0;
+        }
+        tcp_disconnect(st, env, s);
+        sock_notify(st, s, LX_POLLHUP | LX_POLLIN | LX_POLLOUT);
+        return 0;
+    }
+    if (how != LX_SHUT_WR) {
+        s->rcv_shut = true;
+        bits |= LX_POLLIN | LX_POLLRDNORM | LX_POLLRDHUP;
+    }
+    if (how != LX_SHUT_RD && !s->snd_shut) {
+        s->snd_shut = true;
+        bits |= LX_POLLOUT;
+        queue_fin(st, env, c);
+    }
+    if (s->rcv_shut && s->snd_shut) {
+        bits |= LX_POLLHUP;
+    }
+    sock_notify(st, s, bits);
+    return 0;
+}
+
+void tcp_release_bufs(struct stack *st, struct tcp *c)
+{
+    ring_fini(&c->sq, st->mem);
+    txq_fini(&c->tx, st->mem);
+    ranges_fini(&c->ooo, st->mem);
+    c->nrecent = 0;
+}
+
+static void free_block(struct stack *st, struct tcp *c)
+{
+    tcp_release_bufs(st, c);
+    ring_fini(&c->rq, st->mem);
+    tcp_timers_off(st, c);
+    leave_flush_list(st, c);
+    tcp_listen_forget(st, c);
+    sock_free(st, &c->s);
+}
+
+void tcp_done(struct stack *st, struct env *env, struct tcp *c, enum err err)
+{
+    if (c->state != TCP_CLOSED) {
+        tcp_to(st, env, c, TCP_CLOSED);
+    }
+    tcp_timers_off(st, c);
+    tcp_release_bufs(st, c);
+    leave_flush_list(st, c);
+    c->want_out = c->want_ack = false;
+    c->snd.una = c->snd.nxt;
+    if (c->s.orphan || c->half_open || (!sock_held(&c->s) && !c->in_accept && !c->parent)) {
+        free_block(st, c);
+        return;
+    }
+    sock_leave(st, &c->s);
+    c->s.rcv_shut = c->s.snd_shut = true;
+    if (err) {
+        c->s.err = (uint8_t)err;
+    }
+    uint32_t bits = LX_POLLIN | LX_POLLRDNORM | LX_POLLOUT | LX_POLLRDHUP | LX_POLLHUP;
+    sock_notify(st, &c->s, err ? bits | LX_POLLERR : bits);
+}
+
+void tcp_enter_time_wait(struct stack *st, struct env *env, struct tcp *c)
+{
+    tcp_to(st, env, c, TCP_TIME_WAIT);
+    st->stats.TcpTimeWaits++;
+    tcp_timers_off(st, c);
+    tcp_release_bufs(st, c);
+    c->snd.una = c->snd.nxt;
+    if (c->s.orphan) {
+        ring_fini(&c->rq, st->mem);
+    }
+    tcp_timer_set(st, env, c, TT_WAIT, env->now + (nsec)st->knobs.user_timewait_s * SEC);
+    if (!c->s.orphan) {
+        sock_notify(st, &c->s, LX_POLLIN | LX_POLLRDHUP | LX_POLLHUP);
+    }
+}
+
+/* RFC 9293 3.10.5: the peer is told if it may think the connection lives. */
+void tcp_abort(struct stack *st, struct env *env, struct sock *s, enum err err)
+{
+    struct tcp *c = tcp_of(s);
+
+    if (c->state == TCP_LISTEN) {
+        tcp_listen_close(st, env, c);
+    } else if (c->state != TCP_TIME_WAIT) {
+        tcp_send_rst(st, env, c);
+    }
+    tcp_done(st, env, c, err);
+}
+
+/* RFC 2525 2.17, RFC 9293 3.6.1: what the program did not read is lost; the peer must know. */
+static bool close_resets(struct stack *st, const struct tcp *c)
+{
+    if (ring_len(&c->rq)) {
+        st->stats.TcpAbortOnClose++;
+        return true;
+    }
+    if (c->s.opt.linger_s == 0) {
+        st->stats.TcpAbortOnLinger++;
+        return true;
+    }
+    return false;
+}
+
+static void close_orphan(struct stack *st, struct env *env, struct tcp *c)
+{
+    c->s.rcv_shut = c->s.snd_shut = true;
+    queue_fin(st, env, c);
+    if (c->state == TCP_FIN_WAIT_2) {
+        if (c->linger2_s < 0) {
+            tcp_send_rst(st, env, c);
+            tcp_done(st, env, c, ERR_OK);
+            return;
+        }
+        nsec wait = (nsec)(c->linger2_s > 0 ? c->linger2_s : st->knobs.tcp_fin_timeout) * SEC;
+        tcp_timer_set(st, env, c, TT_WAIT, env->now + wait);
+    }
+    tcp_timer_clear(st, env, c, TT_KEEP);
+}
+
+void tcp_close(struct stack *st, struct env *env, struct sock *s)
+{
+    struct tcp *c = tcp_of(s);
+
+    switch (c->state) {
+    case TCP_CLOSED:
+        free_block(st, c);
+        return;
+    case TCP_LISTEN:
+        tcp_listen_close(st, env, c);
+        tcp_done(st, env, c, ERR_OK);
+        return;
+    case TCP_SYN_SENT:
+        tcp_done(st, env, c, ERR_OK);
+        return;
+    case TCP_TIME_WAIT:
+        ring_fini(&c->rq, st->mem);
+        return;
+    default:
+        break;
+    }
+    if (close_resets(st, c)) {
+        tcp_send_rst(st, env, c);
+        tcp_done(st, env, c, ERR_OK);
+        return;
+    }
+    close_orphan(st, env, c);
+}
+
+/* ---- readiness */
+
+uint32_t tcp_ready(const struct stack *st, const struct sock *s)
+{
+    const struct tcp *c = tcp_of_const(s);
+    uint32_t bits = s->err ? LX_POLLERR : 0;
+
+    if (c->state == TCP_LISTEN) {
+        return bits | (c->acc_head ? LX_POLLIN | LX_POLLRDNORM : 0);
+    }
+    if ((s->rcv_shut && s->snd_shut) || c->state == TCP_CLOSED) {
+        bits |= LX_POLLHUP;
+    }
+    if (s->rcv_shut) {
+        bits |= LX_POLLIN | LX_POLLRDNORM | LX_POLLRDHUP;
+    }
+    if (c->state == TCP_SYN_SENT || (c->state == TCP_SYN_RCVD && !c->passive)) {
+        return bits;
+    }
+    uint32_t have = tcp_readable(c);
+    if (have && have >= (uint32_t)s->opt.rcvlowat) {
+        bits |= LX_POLLIN | LX_POLLRDNORM;
+    }
+    if (s->snd_shut || tcp_writable(st, c)) {
+        bits |= LX_POLLOUT | LX_POLLWRNORM;
+    }
+    return bits;
+}
+
+/* ---- what is owed, and recovery */
+
+bool tcp_owes(const struct sock *s)
+{
+    const struct tcp *c = tcp_of_const(s);
+
+    return s->orphan && (c->state == TCP_FIN_WAIT_1 || c->state == TCP_CLOSING ||
+                         c->state == TCP_LAST_ACK || c->state == TCP_SYN_RCVD);
+}
+
+static bool marks_fit(struct stack *st, struct tcp *c)
+{
+    bool ok = c->state < TCP_STATES;
+
+    ok = ring_mark(&c->sq, st->mem) && ok;
+    ok = ring_mark(&c->rq, st->mem) && ok;
+    ok = txq_mark(&c->tx, st->mem) && ok;
+    ok = ranges_mark(&c->ooo, st->mem) && ok;
+    return ok;
+}
+
+/* What cannot be trusted is forgotten: its memory was not marked and is free again. */
+static void forget_all(struct tcp *c)
+{
+    ring_init(&c->sq, 0);
+    ring_init(&c->rq, 0);
+    c->tx = (struct txq){0};
+    c->ooo = (struct ranges){0};
+    for (int k = 0; k < TT_COUNT; k++) {
+        c->due[k] = NEVER;
+    }
+    c->state = TCP_CLOSED;
+    c->s.in_conn = c->s.in_bind = false;
+    c->s.rcv_shut = c->s.snd_shut = true;
+    c->s.err = ERR_CONNABORTED;
+}
+
+bool tcp_rebuild(struct stack *st, struct env *env, struct sock *s)
+{
+    struct tcp *c = tcp_of(s);
+
+    (void)env;
+    c->q_next = c->q_prev = NULL;
+    c->half_head = c->half_tail = c->acc_head = c->acc_tail = NULL;
+    c->nhalf = c->nacc = 0;
+    c->in_flush = false;
+    c->flush_next = NULL;
+    if (!marks_fit(st, c)) {
+        forget_all(c);
+    }
+    bool gone = c->state == TCP_CLOSED && !sock_held(s) && !(c->in_accept && c->parent);
+    if (gone) {
+        forget_all(c);
+        timer_init(&c->timer);
+        sock_free(st, s);
+        return false;
+    }
+    tcp_timers_rearm(st, c);
+    if (tcp_synchronized(c) && c->state != TCP_TIME_WAIT) {
+        tcp_want_out(st, c);
+        if (c->want_ack || c->due[TT_DELACK] != NEVER) {
+            tcp_want_ack(st, c, TX_ACK);
+        }
+    }
+    return true;
+}

@@ -1,0 +1,209 @@
+/*
+ * tcp_wire.c - theory of operation
+ *
+ * Parsing takes the common header of an established connection (only the timestamp option, laid out as everybody lays it
+ * out) in one comparison, RFC 7323 appendix A; everything else goes through a cursor that cannot leave the header.
+ * Building writes big-endian words straight away; there is nothing to check, the layout is ours.
+ *
+ * Deliberately missing: options that are not implemented are skipped by their length (RFC 9293 MUST-6).
+ */
+#include "tcp_wire.h"
+
+#include <string.h>
+
+#include "rdwr.h"
+
+enum {
+    OPT_EOL = 0,
+    OPT_NOP = 1,
+    OPT_MSS = 2,
+    OPT_WSCALE = 3,
+    OPT_SACK_OK = 4,
+    OPT_SACK = 5,
+    OPT_TS = 8,
+};
+
+/* <nop,nop,TS> as a word: 0x0101080a. */
+static const uint8_t ts_layout[4] = {OPT_NOP, OPT_NOP, OPT_TS, 10};
+
+static uint32_t get32(const uint8_t *p)
+{
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+static uint8_t *put32(uint8_t *p, uint32_t v)
+{
+    p[0] = (uint8_t)(v >> 24);
+    p[1] = (uint8_t)(v >> 16);
+    p[2] = (uint8_t)(v >> 8);
+    p[3] = (uint8_t)v;
+    return p + 4;
+}
+
+static void parse_sack(struct tcp_seg *s, struct rd *body)
+{
+    s->nsack = 0;
+    while (rd_left(body) >= 8 && s->nsack < TCP_SACK_MAX) {
+        struct sack_block *b = &s->sack[s->nsack++];
+        b->from = seq_of(rd_u32(body));
+        b->to = seq_of(rd_u32(body));
+    }
+}
+
+/* One option's body; a wrong length makes it unknown. MSS, WSCALE and SACK-permitted count only on a SYN. */
+static void parse_option(struct tcp_seg *s, uint8_t kind, struct rd *body)
+{
+    bool syn = s->flags & TCP_SYN;
+    size_t n = rd_left(body);
+
+    if (kind == OPT_MSS && n == 2 && syn) {
+        s->mss = rd_u16(body);
+        s->has_mss = true;
+    } else if (kind == OPT_WSCALE && n == 1 && syn) {
+        uint8_t shift = rd_u8(body);
+        s->wscale = shift > 14 ? 14 : shift; /* RFC 7323 2.3 */
+        s->has_wscale = true;
+    } else if (kind == OPT_SACK_OK && n == 0 && syn) {
+        s->has_sack_ok = true;
+    } else if (kind == OPT_TS && n == 8) {
+        s->ts_val = rd_u32(body);
+        s->ts_ecr = rd_u32(body);
+        s->has_ts = true;
+    } else if (kind == OPT_SACK && n >= 8 && n % 8 == 0 && !syn) {
+        parse_sack(s, body);
+    }
+}
+
+static void parse_options(struct tcp_seg *s, struct rd r)
+{
+    while (rd_left(&r)) {
+        uint8_t kind = rd_u8(&r);
+        if (kind == OPT_EOL) {
+            return;
+        }
+        if (kind == OPT_NOP) {
+            continue;
+        }
+        uint8_t len = rd_u8(&r);
+        if (!rd_ok(&r) || len < 2 || (size_t)(len - 2) > rd_left(&r)) {
+            return; /* RFC 9293 MUST-7 */
+        }
+        struct rd body = rd_of(rd_bytes(&r, (size_t)len - 2), (size_t)len - 2);
+        parse_option(s, kind, &body);
+    }
+}
+
+enum drop tcp_seg_parse(struct tcp_seg *s, const uint8_t *p, size_t len)
+{
+    if (len < TCP_HDR_MIN) {
+        return DROP_TCP_SHORT;
+    }
+    uint32_t hdr_len = (uint32_t)(p[12] >> 4) * 4;
+    if (hdr_len < TCP_HDR_MIN || hdr_len > len) {
+        return DROP_TCP_OFFSET;
+    }
+
+    s->sport = (uint16_t)(p[0] << 8 | p[1]);
+    s->dport = (uint16_t)(p[2] << 8 | p[3]);
+    s->seq = seq_of(get32(p + 4));
+    s->ack = seq_of(get32(p + 8));
+    s->flags = (uint16_t)((p[12] & 1) << 8 | p[13]);
+    s->wnd = (uint16_t)(p[14] << 8 | p[15]);
+    s->up = (uint16_t)(p[18] << 8 | p[19]);
+    s->data = p + hdr_len;
+    s->len = (uint32_t)(len - hdr_len);
+    s->gso_size = 0;
+    s->hdr_len = (uint8_t)hdr_len;
+    s->has_mss = s->has_wscale = s->has_sack_ok = s->has_ts = false;
+    s->nsack = 0;
+
+    if (hdr_len == 32 && memcmp(p + 20, ts_layout, 4) == 0) {
+        s->ts_val = get32(p + 24);
+        s->ts_ecr = get32(p + 28);
+        s->has_ts = true;
+    } else if (hdr_len > TCP_HDR_MIN) {
+        parse_options(s, rd_of(p + TCP_HDR_MIN, hdr_len - TCP_HDR_MIN));
+    }
+    return DROP_NONE;
+}
+
+static uint8_t *build_ts(uint8_t *p, const struct tcp_seg *s, uint8_t pad1, uint8_t pad2)
+{
+    *p++ = pad1;
+    *p++ = pad2;
+    *p++ = OPT_TS;
+    *p++ = 10;
+    p = put32(p, s->ts_val);
+    return put32(p, s->ts_ecr);
+}
+
+/* Linux, not RFC: sackOK takes the place of the two NOPs before the timestamp. */
+static uint8_t *build_syn_options(uint8_t *p, const struct tcp_seg *s)
+{
+    if (s->has_mss) {
+        *p++ = OPT_MSS;
+        *p++ = 4;
+        *p++ = (uint8_t)(s->mss >> 8);
+        *p++ = (uint8_t)s->mss;
+    }
+    if (s->has_ts) {
+        p = s->has_sack_ok ? build_ts(p, s, OPT_SACK_OK, 2) : build_ts(p, s, OPT_NOP, OPT_NOP);
+    } else if (s->has_sack_ok) {
+        *p++ = OPT_NOP;
+        *p++ = OPT_NOP;
+        *p++ = OPT_SACK_OK;
+        *p++ = 2;
+    }
+    if (s->has_wscale) {
+        *p++ = OPT_NOP;
+        *p++ = OPT_WSCALE;
+        *p++ = 3;
+        *p++ = s->wscale;
+    }
+    return p;
+}
+
+static uint8_t *build_sack(uint8_t *p, const struct tcp_seg *s, uint32_t room)
+{
+    uint32_t n = (room - 4) / 8;
+    if (n > s->nsack) {
+        n = s->nsack;
+    }
+    *p++ = OPT_NOP;
+    *p++ = OPT_NOP;
+    *p++ = OPT_SACK;
+    *p++ = (uint8_t)(2 + 8 * n);
+    for (uint32_t i = 0; i < n; i++) {
+        p = put32(p, s->sack[i].from.v);
+        p = put32(p, s->sack[i].to.v);
+    }
+    return p;
+}
+
+uint32_t tcp_seg_build(struct tcp_seg *s, uint8_t *out)
+{
+    uint8_t *p = out + TCP_HDR_MIN;
+
+    if (s->flags & TCP_SYN) {
+        p = build_syn_options(p, s);
+    } else if (s->has_ts) {
+        p = build_ts(p, s, OPT_NOP, OPT_NOP);
+    }
+    if (s->nsack) {
+        p = build_sack(p, s, (uint32_t)(out + TCP_HDR_MAX - p));
+    }
+    s->hdr_len = (uint8_t)(p - out);
+
+    struct tcp_hdr h = {
+        .sport = be16_of(s->sport),
+        .dport = be16_of(s->dport),
+        .seq = be32_of(s->seq.v),
+        .ack = be32_of(s->ack.v),
+        .off = (uint8_t)(s->hdr_len << 2 | (s->flags & TCP_AE ? 1 : 0)),
+        .flags = (uint8_t)s->flags,
+        .wnd = be16_of(s->wnd),
+        .up = be16_of(s->up),
+    };
+    memcpy(out, &h, sizeof h);
+    return s->hdr_len;
+}

@@ -1,0 +1,109 @@
+/*
+ * tcp_wire.h - the TCP header and its options between bytes and struct tcp_seg. RFC 9293 3.1, 3.2; RFC 7323; RFC 2018.
+ */
+#ifndef STANDIN_CORE_TCP_WIRE_H
+#define STANDIN_CORE_TCP_WIRE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <stddef.h>
+
+#include "be.h"
+#include "err.h"
+#include "seq.h"
+
+enum {
+    TCP_FIN = 0x001,
+    TCP_SYN = 0x002,
+    TCP_RST = 0x004,
+    TCP_PSH = 0x008,
+    TCP_ACK = 0x010,
+    TCP_URG = 0x020,
+    TCP_ECE = 0x040,
+    TCP_CWR = 0x080,
+    TCP_AE = 0x100, /* RFC 9768; the NS bit of RFC 3540 */
+};
+
+#define TCP_HDR_MIN  20u
+#define TCP_HDR_MAX  60u
+#define TCP_SACK_MAX 4u
+
+struct tcp_hdr {
+    be16 sport;
+    be16 dport;
+    be32 seq;
+    be32 ack;
+    uint8_t off; /* data offset in words << 4, reserved, AE */
+    uint8_t flags;
+    be16 wnd;
+    be16 csum;
+    be16 up;
+};
+
+_Static_assert(sizeof(struct tcp_hdr) == 20, "RFC 9293 3.1");
+
+struct sack_block {
+    seq from;
+    seq to;
+};
+
+/* A segment as a value. As parsed, `data` points into the packet. */
+struct tcp_seg {
+    uint16_t sport;
+    uint16_t dport;
+    seq seq;
+    seq ack;
+    uint16_t flags; /* nine bits */
+    uint16_t wnd;   /* as on the wire: unscaled */
+    uint16_t up;
+    const uint8_t *data;
+    uint32_t len; /* payload bytes; SYN and FIN not counted */
+    uint16_t gso_size;
+    uint8_t hdr_len;
+
+    bool has_mss     : 1;
+    bool has_wscale  : 1;
+    bool has_sack_ok : 1;
+    bool has_ts      : 1;
+    uint16_t mss;
+    uint8_t wscale;
+    uint8_t nsack;
+    uint32_t ts_val;
+    uint32_t ts_ecr;
+    struct sack_block sack[TCP_SACK_MAX];
+};
+
+/* SEG.LEN of RFC 9293 3.4: with SYN and FIN. */
+static inline uint32_t tcp_seg_len(const struct tcp_seg *s)
+{
+    return s->len + !!(s->flags & TCP_SYN) + !!(s->flags & TCP_FIN);
+}
+
+static inline seq tcp_seg_end(const struct tcp_seg *s)
+{
+    return seq_add(s->seq, tcp_seg_len(s));
+}
+
+/* Parses p[0..len), a whole segment. DROP_NONE, DROP_TCP_SHORT, DROP_TCP_OFFSET. A malformed option ends the options
+ * (RFC 9293 MUST-7: it must not harm); what came before it holds. The checksum is the caller's. */
+enum drop tcp_seg_parse(struct tcp_seg *s, const uint8_t *p, size_t len);
+
+/*
+ * Writes the header and options of `s` (not its data) to out[0..TCP_HDR_MAX), checksum zero. The options stand in Linux's
+ * order: a SYN has <mss,sackOK,TS,nop,wscale> with nops where one is missing, others <nop,nop,TS> and
+ * <nop,nop,sack ..>. Sets s->hdr_len and returns it. As many SACK blocks as fit are written.
+ */
+uint32_t tcp_seg_build(struct tcp_seg *s, uint8_t *out);
+
+/* Bytes of options a segment without SYN will carry. */
+static inline uint32_t tcp_opt_len(bool ts, uint32_t nsack)
+{
+    uint32_t n = ts ? 12 : 0;
+    if (nsack) {
+        n += 4 + 8 * nsack;
+    }
+    return n;
+}
+
+#endif
