@@ -401,10 +401,15 @@ struct port_range {
     uint32_t n; /* even, or 1 */
 };
 
-static struct port_range range_of(const struct stack *st)
+/* The ports to choose from: the stack's, narrowed by IP_LOCAL_PORT_RANGE. */
+static struct port_range range_of(const struct stack *st, const struct sock *s)
 {
     uint32_t low = (uint32_t)st->knobs.ip_local_port_range_min;
     uint32_t high = (uint32_t)st->knobs.ip_local_port_range_max;
+    uint32_t own_low = s->opt.port_range & 0xffff;
+    uint32_t own_high = s->opt.port_range >> 16;
+    low = own_low > low && own_low <= high ? own_low : low;
+    high = own_high != 0 && own_high < high && own_high >= low ? own_high : high;
     uint32_t n = high >= low ? high - low + 1 : 1;
     return (struct port_range){.low = low, .n = n > 1 ? n & ~1u : 1};
 }
@@ -425,7 +430,7 @@ int demux_bind(struct stack *st, struct env *env, struct sock *s, const struct a
 {
     CHECK(!s->in_bind);
     if (port == 0) {
-        struct port_range r = range_of(st);
+        struct port_range r = range_of(st, s);
         uint32_t offset;
         env->ops->random(env, &offset, sizeof offset);
         offset = s->proto == LX_IPPROTO_TCP ? offset % r.n | 1 : offset % r.n;
@@ -468,7 +473,7 @@ static bool port_usable(struct stack *st, const struct sock *s, const struct flo
 int demux_pick_port(struct stack *st, struct env *env, struct sock *s, const struct addr *laddr,
                     const struct endpoint *to)
 {
-    struct port_range r = range_of(st);
+    struct port_range r = range_of(st, s);
     struct flow f = {.laddr = *laddr, .raddr = to->addr, .rport = to->port};
     uint32_t noise;
 

@@ -31,48 +31,39 @@
 /* --- what every verb does --- */
 
 /* The compiler may not move these stores over the work between them. */
-static void touch(struct stack *st, struct sock *s, struct sock *s2)
+void sock_touch(struct stack *st, struct sock *s, struct sock *s2)
 {
     __atomic_store_n(&st->touching2, s2, __ATOMIC_RELAXED);
     __atomic_store_n(&st->touching, s, __ATOMIC_RELAXED);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
-static void untouch(struct stack *st)
+void sock_untouch(struct stack *st)
 {
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     __atomic_store_n(&st->touching, NULL, __ATOMIC_RELAXED);
     __atomic_store_n(&st->touching2, NULL, __ATOMIC_RELAXED);
 }
 
-struct call {
-    enum event_call call;
-    uint32_t id;
-    uint8_t proto;
-    uint16_t lport, rport;
-    uint16_t arg2;
-    uint64_t arg;
-};
-
-static struct call call_of(enum event_call call, const struct sock *s, uint64_t arg, uint16_t arg2)
+struct sock_call sock_call(uint8_t call, const struct sock *s, uint64_t arg, uint16_t arg2)
 {
-    return (struct call){.call = call,
-                         .id = s->obj.id,
-                         .proto = s->proto,
-                         .lport = s->flow.lport,
-                         .rport = s->flow.rport,
-                         .arg = arg,
-                         .arg2 = arg2};
+    return (struct sock_call){.call = call,
+                              .proto = s->proto,
+                              .lport = s->flow.lport,
+                              .rport = s->flow.rport,
+                              .arg2 = arg2,
+                              .id = s->obj.id,
+                              .arg = arg};
 }
 
-static void record(struct stack *st, const struct env *env, const struct call *c, int64_t ret)
+void sock_record(struct stack *st, const struct env *env, const struct sock_call *c, int64_t ret)
 {
     struct event *ev = event_begin(st->events, env, EV_CALL);
     ev->sock_id = c->id;
     ev->proto = c->proto;
     ev->lport = c->lport;
     ev->rport = c->rport;
-    ev->u.call.call = (uint8_t)c->call;
+    ev->u.call.call = c->call;
     ev->u.call.err = (int8_t)(ret < 0 ? -ret : 0);
     ev->u.call.arg = c->arg;
     ev->u.call.arg2 = c->arg2;
@@ -107,6 +98,10 @@ static void opts_default(struct sock_opts *o)
         .mtu_discover6 = 1,
         .max_pacing_rate = UINT64_MAX,
         .mcast_loop = true,
+        .mcast_loop6 = true,
+        .mcast_all = true,
+        .mcast_all6 = true,
+        .autoflow6 = true,
     };
 }
 
@@ -219,8 +214,8 @@ struct sock *sock_create(struct stack *st, struct env *env, int family, int type
     } else {
         udp_init(st, s);
     }
-    struct call c = call_of(EVC_SOCKET, s, (uint64_t)family, (uint16_t)type);
-    record(st, env, &c, 0);
+    struct sock_call c = sock_call(EVC_SOCKET, s, (uint64_t)family, (uint16_t)type);
+    sock_record(st, env, &c, 0);
     *err = 0;
     return s;
 }
@@ -245,8 +240,8 @@ void sock_release(struct stack *st, struct env *env, struct sock *s, uint32_t me
     if (sock_held(s)) {
         return;
     }
-    struct call c = call_of(EVC_CLOSE, s, 0, 0);
-    touch(st, s, NULL);
+    struct sock_call c = sock_call(EVC_CLOSE, s, 0, 0);
+    sock_touch(st, s, NULL);
     s->orphan = true;
     sock_unwatch(st, s);
     if (is_tcp(s)) {
@@ -254,8 +249,8 @@ void sock_release(struct stack *st, struct env *env, struct sock *s, uint32_t me
     } else {
         udp_close(st, env, s);
     }
-    untouch(st);
-    record(st, env, &c, 0);
+    sock_untouch(st);
+    sock_record(st, env, &c, 0);
 }
 
 void sock_release_all(struct stack *st, struct env *env, uint32_t member)
@@ -340,11 +335,11 @@ static int do_bind(struct stack *st, struct env *env, struct sock *s, const stru
 int sock_bind(struct stack *st, struct env *env, struct sock *s, const struct endpoint *at,
               bool privileged)
 {
-    touch(st, s, NULL);
+    sock_touch(st, s, NULL);
     int err = do_bind(st, env, s, at, privileged);
-    untouch(st);
-    struct call c = call_of(EVC_BIND, s, 0, at->port);
-    record(st, env, &c, err);
+    sock_untouch(st);
+    struct sock_call c = sock_call(EVC_BIND, s, 0, at->port);
+    sock_record(st, env, &c, err);
     return err;
 }
 
@@ -370,11 +365,11 @@ static int do_listen(struct stack *st, struct env *env, struct sock *s, int back
 
 int sock_listen(struct stack *st, struct env *env, struct sock *s, int backlog)
 {
-    touch(st, s, NULL);
+    sock_touch(st, s, NULL);
     int err = do_listen(st, env, s, backlog);
-    untouch(st);
-    struct call c = call_of(EVC_LISTEN, s, (uint64_t)backlog, 0);
-    record(st, env, &c, err);
+    sock_untouch(st);
+    struct sock_call c = sock_call(EVC_LISTEN, s, (uint64_t)backlog, 0);
+    sock_record(st, env, &c, err);
     return err;
 }
 
@@ -382,18 +377,18 @@ struct sock *sock_accept(struct stack *st, struct env *env, struct sock *s, int 
 {
     struct sock *child = NULL;
     *err = -ERR_OPNOTSUPP;
-    touch(st, s, NULL);
+    sock_touch(st, s, NULL);
     if (is_tcp(s)) {
         *err = 0;
         child = tcp_accept(st, env, s, err);
     }
     if (child) {
-        touch(st, s, child);
+        sock_touch(st, s, child);
         sock_hold(child, env->member);
     }
-    untouch(st);
-    struct call c = call_of(EVC_ACCEPT, s, child ? child->obj.id : 0, 0);
-    record(st, env, &c, child ? 0 : *err);
+    sock_untouch(st);
+    struct sock_call c = sock_call(EVC_ACCEPT, s, child ? child->obj.id : 0, 0);
+    sock_record(st, env, &c, child ? 0 : *err);
     return child;
 }
 
@@ -536,11 +531,11 @@ static int do_connect(struct stack *st, struct env *env, struct sock *s, const s
 
 int sock_connect(struct stack *st, struct env *env, struct sock *s, const struct endpoint *to)
 {
-    touch(st, s, NULL);
+    sock_touch(st, s, NULL);
     int err = do_connect(st, env, s, to);
-    untouch(st);
-    struct call c = call_of(EVC_CONNECT, s, 0, to ? to->port : 0);
-    record(st, env, &c, err);
+    sock_untouch(st);
+    struct sock_call c = sock_call(EVC_CONNECT, s, 0, to ? to->port : 0);
+    sock_record(st, env, &c, err);
     return err;
 }
 
@@ -562,36 +557,36 @@ static int64_t do_send(struct stack *st, struct env *env, struct sock *s, const 
 int64_t sock_send(struct stack *st, struct env *env, struct sock *s, const struct span *v, size_t n,
                   uint32_t flags, const struct endpoint *to)
 {
-    touch(st, s, NULL);
+    sock_touch(st, s, NULL);
     int64_t ret = do_send(st, env, s, v, n, flags, to);
-    untouch(st);
-    struct call c = call_of(EVC_SEND, s, span_total(v, n), (uint16_t)flags);
-    record(st, env, &c, ret);
+    sock_untouch(st);
+    struct sock_call c = sock_call(EVC_SEND, s, span_total(v, n), (uint16_t)flags);
+    sock_record(st, env, &c, ret);
     return ret;
 }
 
 int64_t sock_recv(struct stack *st, struct env *env, struct sock *s, struct mspan *v, size_t n,
                   uint32_t flags, struct recv_info *info)
 {
-    struct call c = call_of(EVC_RECV, s, mspan_total(v, n), (uint16_t)flags);
-    touch(st, s, NULL);
+    struct sock_call c = sock_call(EVC_RECV, s, mspan_total(v, n), (uint16_t)flags);
+    sock_touch(st, s, NULL);
     int64_t ret = is_tcp(s) ? tcp_recv(st, env, s, v, n, flags, info)
                             : udp_recv(st, env, s, v, n, flags, info);
-    untouch(st);
-    record(st, env, &c, ret);
+    sock_untouch(st);
+    sock_record(st, env, &c, ret);
     return ret;
 }
 
 int sock_shutdown(struct stack *st, struct env *env, struct sock *s, int how)
 {
     int err = -ERR_INVAL;
-    struct call c = call_of(EVC_SHUTDOWN, s, (uint64_t)how, 0);
-    touch(st, s, NULL);
+    struct sock_call c = sock_call(EVC_SHUTDOWN, s, (uint64_t)how, 0);
+    sock_touch(st, s, NULL);
     if (how >= LX_SHUT_RD && how <= LX_SHUT_RDWR) {
         err = is_tcp(s) ? tcp_shutdown(st, env, s, how) : udp_shutdown(st, env, s, how);
     }
-    untouch(st);
-    record(st, env, &c, err);
+    sock_untouch(st);
+    sock_record(st, env, &c, err);
     return err;
 }
 

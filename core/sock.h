@@ -55,7 +55,12 @@ struct sock_opts {
     uint8_t tclass;
     uint8_t mtu_discover;
     uint8_t mtu_discover6;
-    nsec rcvtimeo; /* 0: none; kept for the caller, which does the waiting */
+    uint8_t minttl; /* kept, not enforced */
+    uint8_t minhops;
+    uint32_t timestamping; /* kept: SO_TIMESTAMPING's flags */
+    uint32_t port_range;   /* IP_LOCAL_PORT_RANGE: low | high << 16; 0: none */
+    char device[16];       /* SO_BINDTODEVICE: kept, there is only one */
+    nsec rcvtimeo;         /* 0: none; kept for the caller, which does the waiting */
     nsec sndtimeo;
     uint64_t max_pacing_rate; /* bytes per second; UINT64_MAX: none */
     bool sndbuf_locked : 1;   /* set by the program: no autotuning */
@@ -82,7 +87,20 @@ struct sock_opts {
     bool recvhoplimit  : 1;
     bool recvtclass    : 1;
     bool mcast_loop    : 1;
+    bool mcast_loop6   : 1;
     bool zerocopy      : 1;
+    bool transparent   : 1; /* from here on kept only */
+    bool mcast_all     : 1;
+    bool mcast_all6    : 1;
+    bool rxq_ovfl      : 1;
+    bool select_err    : 1;
+    bool recvopts      : 1;
+    bool retopts       : 1;
+    bool origdst       : 1;
+    bool origdst6      : 1;
+    bool flowinfo6     : 1;
+    bool dontfrag6     : 1;
+    bool autoflow6     : 1;
 };
 
 struct sock {

@@ -8,6 +8,23 @@
 
 struct stack;
 
+/* One EV_CALL record; what it says of the socket is taken before the verb, which may free it. */
+struct sock_call {
+    uint8_t call; /* enum event_call */
+    uint8_t proto;
+    uint16_t lport, rport;
+    uint16_t arg2;
+    uint32_t id;
+    uint64_t arg;
+};
+
+struct sock_call sock_call(uint8_t call, const struct sock *s, uint64_t arg, uint16_t arg2);
+void sock_record(struct stack *st, const struct env *env, const struct sock_call *c, int64_t ret);
+
+/* Names the sockets a verb is about to change, and says that it has: recovery (stack.c) aborts those named. */
+void sock_touch(struct stack *st, struct sock *s, struct sock *s2);
+void sock_untouch(struct stack *st);
+
 /* The common part of a new, zeroed object: identity, wildcard address, Linux's default options. `family` is written last:
  * an object whose family is 0 was never finished, and recovery drops it. */
 void sock_init_common(struct stack *st, struct env *env, struct sock *s, int family, int type,

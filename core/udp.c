@@ -205,7 +205,8 @@ static struct ip_send how_of(const struct stack *st, const struct sock *s, const
         .ttl = (uint8_t)(ttl >= 0 ? ttl
                          : many   ? 1
                                   : st->knobs.ip_default_ttl),
-        .loop = many ? s->opt.mcast_loop && ip_is_ours(st, dst) : ip_is_broadcast(st, dst),
+        .loop = many ? (v6 ? s->opt.mcast_loop6 : s->opt.mcast_loop) && ip_is_ours(st, dst)
+                     : ip_is_broadcast(st, dst),
     };
 }
 
