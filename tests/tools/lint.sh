@@ -67,7 +67,7 @@ fi
 
 if command -v shellcheck >/dev/null; then
     rc=0
-    shellcheck -x "${scripts[@]}" >"$log" 2>&1 || rc=$?
+    shellcheck -x --severity=warning "${scripts[@]}" >"$log" 2>&1 || rc=$?
     judge shellcheck "$rc"
 else
     missing shellcheck

@@ -1,0 +1,12 @@
+#!/bin/bash
+# all.sh - every end-to-end test of this folder, one after the other.
+set -euo pipefail
+cd "$(dirname "$0")"
+: "${T:=}"
+
+status=0
+for script in command.sh errors.sh curl.sh seen.sh nginx.sh family.sh valgrind.sh; do
+    echo "=== $script"
+    ./"$script" || status=1
+done
+exit $status

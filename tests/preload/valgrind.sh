@@ -1,0 +1,24 @@
+#!/bin/bash
+# curl on the stack under valgrind: no error in the library, no error in curl.
+set -euo pipefail
+# shellcheck source=tests/preload/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+if ! command -v valgrind >/dev/null; then
+    skip valgrind "not installed"
+    finish
+fi
+
+serve
+make_file piece 1
+
+clean_run()
+{
+    "$STANDIN" run valgrind -q --error-exitcode=99 --suppressions="$ROOT/tests/preload/valgrind.supp" \
+        curl -sSf -m 120 -o "$work/got" "http://$KERNEL4:8000/piece"
+    cmp "$work/got" "$work/www/piece"
+}
+
+check "valgrind finds nothing in a download" clean_run
+check "nothing is left behind" clean
+finish
