@@ -4,22 +4,21 @@
 #include "opt.h"
 #include "spec.h"
 
-static void flags_print(const struct spec *s, struct str *out)
+void spec_flags_print(uint16_t flags, bool ace, struct str *out)
 {
     static const char letters[] = "FSRP.UEWA";
     size_t before = out->n;
-    unsigned skip = F_ACK | (s->ace ? F_ECE | F_CWR | F_AE : 0u);
+    unsigned skip = F_ACK | (ace ? F_ECE | F_CWR | F_AE : 0u);
     for (unsigned i = 0; i < 9; i++) {
-        if (s->flags & ~skip & 1u << i) {
+        if (flags & ~skip & 1u << i) {
             str_add(out, "%c", letters[i]);
         }
     }
-    if (s->ace) {
+    if (ace) {
         str_add(out, "%d",
-                (s->flags & F_ECE ? 1 : 0) + (s->flags & F_CWR ? 2 : 0) +
-                    (s->flags & F_AE ? 4 : 0));
+                (flags & F_ECE ? 1 : 0) + (flags & F_CWR ? 2 : 0) + (flags & F_AE ? 4 : 0));
     }
-    if (s->flags & F_ACK) {
+    if (flags & F_ACK) {
         str_add(out, ".");
     }
     if (out->n == before) {
@@ -70,7 +69,7 @@ static void tcp_print(const struct spec *s, struct str *out)
 {
     ports_print(s, out);
     str_add(out, " ");
-    flags_print(s, out);
+    spec_flags_print(s->flags, s->ace, out);
     str_add(out, " ");
     seq_print(s->seq, s->len, out);
     if (s->have_ack) {

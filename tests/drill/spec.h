@@ -2,7 +2,7 @@
  * spec.h - one packet as a script writes it, and as the runner shows what was emitted.
  *
  * The same value serves both: parse.c makes it from a script's line, wire.c from bytes, print.c writes it, match.c
- * compares two of them. Sequence numbers are the script's (flow.h maps them).
+ * compares two of them. Sequence numbers are the script's (conv.h maps them).
  */
 #ifndef STANDIN_DRILL_SPEC_H
 #define STANDIN_DRILL_SPEC_H
@@ -90,8 +90,9 @@ struct spec {
 /* A packet from the current token on, a '<' or '>'. Errors stick to the lexer. */
 void spec_parse(struct lex *l, struct spec *out, bool v6);
 
-/* "S.", "P.", "-" ...; 0 if it is none. */
+/* "S.", "P.", "-" ...; false if it is none. */
 bool spec_flags_parse(const char *text, uint16_t *flags, bool *ace);
+void spec_flags_print(uint16_t flags, bool ace, struct str *out);
 
 /* Adds the script's notation, without the time. */
 void spec_print(const struct spec *s, struct str *out);
