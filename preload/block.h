@@ -52,6 +52,16 @@ bool block_prepare(void);
  * Called between pollset_sleep and pollset_awake, not entered. 0 or more events of the caller's own, or -errno. */
 long block_sleep(struct epoll_event *ev, int max, nsec deadline, const sigset_t *mask);
 
+/* At most so many events in one block_sleep. */
+#define BLOCK_EVENTS 64
+
+/* For calls that put watches of their own into the thread's pollset, or descriptors into its kernel set: said true before
+ * the first, false when all are out again. A set that stayed dirty (siglongjmp) is made anew by block_prepare. */
+void block_dirty(bool dirty);
+
+/* Takes out the watch that block_wait left for the next call. Entered. */
+void block_unkeep(void);
+
 /* Drives the stack once without waiting, lock not held. For calls that found nothing and return at once. */
 void block_poke(void);
 

@@ -25,6 +25,9 @@ struct epset {
     bool armed;      /* the hidden entries are in the kernel's set */
     bool
         nested; /* something waits for the set itself: its wake-up stands for the pollset's readiness */
+    uint32_t
+        kernel_fds; /* of the program in the kernel's set: an upper bound, since closing takes them out silently */
+    uint32_t ntwins;
     uint32_t turn;    /* counts waits, so that the kernel's entries are looked at every few */
     int32_t next_key; /* for registrations whose descriptor's number went to another socket */
 };
@@ -46,8 +49,15 @@ void epset_close(struct file *ep);
 /* The socket got kernel twins: every set that watches it watches them too. */
 void epset_twin(struct file *f);
 
-/* For poll and outer sets: whether the pollset has something, entered. */
-bool epset_ready(struct env *env, struct epset *ep);
+/* For poll: whether the pollset has something. The hidden entries are quiet afterwards, so that the kernel's own poll of
+ * the set tells about the program's other descriptors. Not entered. */
+bool epset_ready(struct file *ep);
+
+/* An event list of the kernel for a set that got its hidden entries while libc's epoll_wait slept. Returns what is left. */
+int epset_filter(struct file *ep, struct epoll_event *ev, int n);
+
+/* A descriptor that is not ours went into the set, or out of it. */
+void epset_count(struct file *ep, int op);
 
 /* Makes the set's kernel half show what the pollset shows (an outer set, poll or an inherited copy looks at it). */
 void epset_nest(int epfd, struct file *ep);

@@ -1,0 +1,177 @@
+/*
+ * Theory: a receive tells more than bytes in control messages. They are written in Linux's order and with its rules for
+ * a buffer that is too small: what does not fit is cut, MSG_CTRUNC says so, and msg_controllen is what was used.
+ */
+#include "preload/xfer.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/errqueue.h>
+#include <netinet/in.h>
+#include <netinet/ip.h>
+#include <string.h>
+#include <sys/time.h>
+
+#include "core/check.h"
+#include "preload/hook.h"
+#include "preload/sa.h"
+
+#ifndef TCP_CM_INQ
+#define TCP_CM_INQ 36
+#endif
+
+long xfer_load(const struct iovec *iov, size_t n, size_t skip, bool null_ok, struct mspan *out,
+               size_t *total)
+{
+    size_t sum = 0;
+    size_t spans = 0;
+    for (size_t i = 0; i < n; i++) {
+        size_t len = iov[i].iov_len;
+        if (len > SSIZE_MAX) {
+            return -EINVAL;
+        }
+        if (UNLIKELY(!iov[i].iov_base && len > 0 && !null_ok)) {
+            return -EFAULT;
+        }
+        len = min_size(len, XFER_MAX - sum);
+        sum += len;
+        size_t gone = min_size(skip, len);
+        skip -= gone;
+        if (len > gone) {
+            out[spans].p = (uint8_t *)iov[i].iov_base + gone;
+            out[spans].n = len - gone;
+            spans++;
+        }
+    }
+    *total = sum;
+    return (long)spans;
+}
+
+struct cmsgs {
+    uint8_t *at;
+    size_t left;
+    size_t used;
+    bool cut;
+};
+
+static void put(struct cmsgs *c, int level, int type, const void *data, size_t len)
+{
+    if (c->left < sizeof(struct cmsghdr)) {
+        c->cut = true;
+        return;
+    }
+    struct cmsghdr h = {.cmsg_len = CMSG_LEN(len), .cmsg_level = level, .cmsg_type = type};
+    if (c->left < h.cmsg_len) {
+        c->cut = true;
+        h.cmsg_len = c->left;
+    }
+    memcpy(c->at, &h, sizeof h);
+    memcpy(c->at + sizeof h, data, h.cmsg_len - sizeof h);
+    size_t step = min_size(CMSG_SPACE(len), c->left);
+    c->at += step;
+    c->left -= step;
+    c->used += step;
+}
+
+static void put_stamp(struct cmsgs *c, const struct recv_info *info, const struct sock *s)
+{
+    if (s->opt.timestampns) {
+        struct timespec ts = {.tv_sec = info->stamp / SEC, .tv_nsec = info->stamp % SEC};
+        put(c, SOL_SOCKET, SCM_TIMESTAMPNS, &ts, sizeof ts);
+    } else {
+        struct timeval tv = {.tv_sec = info->stamp / SEC, .tv_usec = info->stamp % SEC / USEC};
+        put(c, SOL_SOCKET, SCM_TIMESTAMP, &tv, sizeof tv);
+    }
+}
+
+static void put_pktinfo(struct cmsgs *c, const struct recv_info *info, const struct sock *s,
+                        int ifindex)
+{
+    if (s->opt.pktinfo6 && s->family == AF_INET6) {
+        struct in6_pktinfo p = {.ipi6_ifindex = (unsigned)ifindex};
+        memcpy(&p.ipi6_addr, info->to.b, sizeof p.ipi6_addr);
+        put(c, IPPROTO_IPV6, IPV6_PKTINFO, &p, sizeof p);
+    }
+    if (s->opt.pktinfo && addr_is4(&info->to)) {
+        struct in_pktinfo p = {.ipi_ifindex = ifindex};
+        memcpy(&p.ipi_spec_dst, addr_bytes4(&info->to), 4);
+        memcpy(&p.ipi_addr, addr_bytes4(&info->to), 4);
+        put(c, IPPROTO_IP, IP_PKTINFO, &p, sizeof p);
+    }
+}
+
+static void put_ttl_tos(struct cmsgs *c, const struct recv_info *info, const struct sock *s)
+{
+    bool v6 = s->family == AF_INET6 && !addr_is4(&info->from.addr);
+    if (info->have_ttl) {
+        int ttl = info->ttl;
+        put(c, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_HOPLIMIT : IP_TTL, &ttl, sizeof ttl);
+    }
+    if (info->have_tos && v6) {
+        int tclass = info->tos;
+        put(c, IPPROTO_IPV6, IPV6_TCLASS, &tclass, sizeof tclass);
+    } else if (info->have_tos) {
+        put(c, IPPROTO_IP, IP_TOS, &info->tos, 1);
+    }
+}
+
+static void put_err(struct cmsgs *c, const struct recv_info *info, const struct sock *s)
+{
+    struct {
+        struct sock_extended_err ee;
+        union {
+            struct sockaddr_in v4;
+            struct sockaddr_in6 v6;
+        } offender;
+    } e;
+    memset(&e, 0, sizeof e);
+    e.ee.ee_errno = (uint32_t)-errno_of(-(int64_t)info->ee.err);
+    e.ee.ee_origin = info->ee.origin;
+    e.ee.ee_type = info->ee.type;
+    e.ee.ee_code = info->ee.code;
+    e.ee.ee_info = info->ee.info;
+    e.ee.ee_data = info->ee.data;
+    struct sockaddr_storage sa;
+    socklen_t len = sa_of(&info->ee.offender, s->family, &sa);
+    memcpy(&e.offender, &sa, len);
+    bool v6 = s->family == AF_INET6;
+    put(c, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_RECVERR : IP_RECVERR, &e, sizeof e.ee + len);
+}
+
+void xfer_cmsg(struct msghdr *msg, const struct recv_info *info, const struct sock *s, int ifindex)
+{
+    struct cmsgs c = {.at = msg->msg_control, .left = msg->msg_control ? msg->msg_controllen : 0};
+    if (info->have_stamp) {
+        put_stamp(&c, info, s);
+    }
+    if (info->have_err) {
+        put_err(&c, info, s);
+    }
+    if (info->have_pktinfo) {
+        put_pktinfo(&c, info, s, ifindex);
+    }
+    put_ttl_tos(&c, info, s);
+    if (info->have_inq) {
+        int inq = (int)info->inq;
+        put(&c, IPPROTO_TCP, TCP_CM_INQ, &inq, sizeof inq);
+    }
+    msg->msg_controllen = c.used;
+    msg->msg_flags = (int)info->flags | (c.cut ? MSG_CTRUNC : 0);
+}
+
+int xfer_cmsg_check(const struct msghdr *msg)
+{
+    if (!msg->msg_control || msg->msg_controllen < sizeof(struct cmsghdr)) {
+        return 0;
+    }
+    size_t at = 0;
+    while (msg->msg_controllen - at >= sizeof(struct cmsghdr)) {
+        struct cmsghdr h;
+        memcpy(&h, (const uint8_t *)msg->msg_control + at, sizeof h);
+        if (h.cmsg_len < sizeof h || h.cmsg_len > msg->msg_controllen - at) {
+            return -EINVAL;
+        }
+        at += min_size(CMSG_ALIGN(h.cmsg_len), msg->msg_controllen - at);
+    }
+    return 0;
+}
