@@ -6,3 +6,12 @@ $(BUILD)/preload/cmd/place.o: EXTRA += -DSTANDIN_LIBDIR='"$(LIBDIR)/standin"'
 $(BUILD)/standin: $(call obj,$(CMD_SRC)) $(BUILD)/libtun.a $(BUILD)/libcore.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(SAN) $(LDFLAGS) -o $@ $^ -luv -lsodium -pthread
+
+# The manual page, where scdoc is installed.
+ifneq ($(shell command -v scdoc 2>/dev/null),)
+$(BUILD)/standin.1: preload/cmd/standin.1.scd
+	@mkdir -p $(@D)
+	$(call say,MAN,$@)
+	$(Q)scdoc < $< > $@
+ALL += $(BUILD)/standin.1
+endif

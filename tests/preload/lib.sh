@@ -1,4 +1,5 @@
-# sourced by the scripts of this folder: what they share. shellcheck shell=bash
+# sourced by the scripts of this folder: what they share.
+# shellcheck shell=bash disable=SC2034
 #
 #   begin                      own network namespace, a folder in $work, everything ended at the end
 #   check NAME COMMAND...      one test: the command succeeds

@@ -121,6 +121,15 @@ strict()
     done
 }
 
+# The table of options, and what the manual page says of it.
+manual()
+{
+    local option
+    sed -nE 's/^ *OPTION\([A-Z]+, "([a-z]+)".*/\1/p' preload/cmd/options.h | while read -r option; do
+        grep -qF -- "*--$option*" preload/cmd/standin.1.scd || echo "--$option"
+    done
+}
+
 rule "a folder includes only from itself and from folders to its right" < <(direction)
 rule "core includes the freestanding headers and string.h only" < <(machine)
 rule "every header has a guard" < <(guards)
@@ -129,6 +138,7 @@ rule "no line is longer than 100 columns (make format wraps comments)" < <(colum
 rule "no tabs, no blanks at the end of a line" < <(blanks)
 rule "nothing is left to do in a comment" < <(unfinished)
 rule "a file can be read in one sitting" < <(sitting)
+rule "the manual page names every option" < <(manual)
 rule "every script stops at its first error (set -euo pipefail)" < <(strict)
 
 echo "$passed passed, $failed failed"
