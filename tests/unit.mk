@@ -2,7 +2,7 @@
 $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(call obj,$(LIB_SRC)) $(BUILD)/libcore.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(SAN) $(LDFLAGS) -o $@ $^ -lcmocka -lsodium
+	$(Q)$(CC) $(SAN) $(LDFLAGS) -o $@ $^ -lcmocka -lsodium -lm
 
 .PHONY: check-unit
 check-unit: $(UNIT)
