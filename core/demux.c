@@ -6,17 +6,20 @@
  *   conn   by protocol and flow: every TCP connection, from SYN-SENT or SYN-RCVD to the end of TIME-WAIT
  *   bind   by protocol and local port: every socket that has a port
  *
- * A bucket of `bind` has two lists. The open list holds what a packet may be for: listeners, sockets that are bound but
- * not connected, and all datagram sockets. The held list holds TCP connections, which are found by flow and only keep
- * their port from others; it may be long (a server's children), so looking up a listener must not walk it. A socket
- * moves to the held list when it enters `conn`, and back when it leaves it with its port.
+ * A bucket of `bind` has two lists. The open list holds what a packet may be for: listeners,
+ * sockets that are bound but not connected, and all datagram sockets. The held list holds TCP
+ * connections, which are found by flow and only keep their port from others; it may be long (a
+ * server's children), so looking up a listener must not walk it. A socket moves to the held list
+ * when it enters `conn`, and back when it leaves it with its port.
  *
- * Bind rules are Linux's (inet_csk_bind_conflict, udp_lib_get_port): two sockets with overlapping addresses may share a
- * port if both have SO_REUSEADDR and neither listens, or both have SO_REUSEPORT and the same user. Ports for connect are
- * taken from the low parity first and those for bind from the high one, so that the two seldom meet; a port that connect
- * chose may be shared by connections to other peers, one that bind chose may not.
+ * Bind rules are Linux's (inet_csk_bind_conflict, udp_lib_get_port): two sockets with overlapping
+ * addresses may share a port if both have SO_REUSEADDR and neither listens, or both have
+ * SO_REUSEPORT and the same user. Ports for connect are taken from the low parity first and those
+ * for bind from the high one, so that the two seldom meet; a port that connect chose may be shared
+ * by connections to other peers, one that bind chose may not.
  *
- * Missing on purpose: SO_BINDTODEVICE as part of the key (there is one device), BPF selection in SO_REUSEPORT groups.
+ * Missing on purpose: SO_BINDTODEVICE as part of the key (there is one device), BPF selection in
+ * SO_REUSEPORT groups.
  */
 #include "demux.h"
 
@@ -356,8 +359,8 @@ static bool addrs_overlap(const struct addr *a, bool a_only6, const struct addr 
     return (addr_eq(a, &addr_any4) && addr_is4(b)) || (addr_eq(b, &addr_any4) && addr_is4(a));
 }
 
-/* Whether `s`, bound to `at`, could not share its port with `o`. `exact`: the program named the port; a port that we
- * choose is not shared by way of SO_REUSEADDR or SO_REUSEPORT. */
+/* Whether `s`, bound to `at`, could not share its port with `o`. `exact`: the program named the
+ * port; a port that we choose is not shared by way of SO_REUSEADDR or SO_REUSEPORT. */
 static bool conflicts(const struct sock *s, const struct addr *at, const struct sock *o, bool exact)
 {
     if (s == o || !addrs_overlap(at, s->opt.v6only, &o->flow.laddr, o->opt.v6only)) {
@@ -414,7 +417,8 @@ static struct port_range range_of(const struct stack *st, const struct sock *s)
     return (struct port_range){.low = low, .n = n > 1 ? n & ~1u : 1};
 }
 
-/* The i-th port to try when starting `offset` steps in: first all of the parity of `offset`, then the others. */
+/* The i-th port to try when starting `offset` steps in: first all of the parity of `offset`, then
+ * the others. */
 static uint16_t nth_port(struct port_range r, uint32_t offset, uint32_t i)
 {
     if (r.n == 1) {
@@ -477,7 +481,8 @@ int demux_pick_port(struct stack *st, struct env *env, struct sock *s, const str
     struct flow f = {.laddr = *laddr, .raddr = to->addr, .rport = to->port};
     uint32_t noise;
 
-    /* RFC 6056 3.3.4: a keyed offset for each destination, and a counter; the step is random as in Linux. */
+    /* RFC 6056 3.3.4: a keyed offset for each destination, and a counter; the step is random as in
+     * Linux. */
     env->ops->random(env, &noise, sizeof noise);
     st->port_seq += 2 + noise % 16 * 2;
     uint32_t offset = isn_port_offset(st->port_secret, laddr, &to->addr, to->port) + st->port_seq;

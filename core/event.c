@@ -1,10 +1,11 @@
 /*
  * event.c - theory of operation.
  *
- * One writer (the holder of the stack's lock), any number of readers without a lock, in other processes. The writer
- * fills record `next` and then counts it; so at any time exactly one place is being written: that of the record LEN
- * before it. A reader copies first and then looks again at `next`: what may have been overwritten meanwhile, the place
- * being written included, is thrown away and counted as lost. A writer that dies within a record leaves it uncounted.
+ * One writer (the holder of the stack's lock), any number of readers without a lock, in other
+ * processes. The writer fills record `next` and then counts it; so at any time exactly one place is
+ * being written: that of the record LEN before it. A reader copies first and then looks again at
+ * `next`: what may have been overwritten meanwhile, the place being written included, is thrown
+ * away and counted as lost. A writer that dies within a record leaves it uncounted.
  */
 #include "event.h"
 
@@ -30,7 +31,8 @@ void event_end(struct event_ring *r)
     __atomic_store_n(&r->next, r->next + 1, __ATOMIC_RELEASE);
 }
 
-/* The oldest record that cannot be in the course of being overwritten when `next` records are finished. */
+/* The oldest record that cannot be in the course of being overwritten when `next` records are
+ * finished. */
 static uint64_t oldest(uint64_t next)
 {
     return next >= EVENT_RING_LEN ? next - EVENT_RING_LEN + 1 : 0;

@@ -1,17 +1,19 @@
 /*
  * frag.c - theory of operation.
  *
- * A datagram in pieces is one struct frag: a buffer into which every piece is copied at its place, and the list of
- * pieces that have come. A piece is taken when it overlaps none of them. One that equals another is a duplicate made by
- * the network and ignored; any other overlap condemns the datagram (RFC 5722 for IPv6, Linux for both): what the two
- * said cannot both be meant. The datagram is whole when the last piece is there and the bytes add up; then a plain
- * header is put in front and it goes through the parser again like any packet.
+ * A datagram in pieces is one struct frag: a buffer into which every piece is copied at its place,
+ * and the list of pieces that have come. A piece is taken when it overlaps none of them. One that
+ * equals another is a duplicate made by the network and ignored; any other overlap condemns the
+ * datagram (RFC 5722 for IPv6, Linux for both): what the two said cannot both be meant. The
+ * datagram is whole when the last piece is there and the bytes add up; then a plain header is put
+ * in front and it goes through the parser again like any packet.
  *
  *   data   | room for a header: HEAD_ROOM | payload ... |
  *
- * Bounds: FRAGS_MAX datagrams, BYTES_MAX of buffers, FRAGS_PER_SRC from one source, FRAG_PIECES_MAX pieces each, and
- * time. When a bound is met the oldest goes (of that source, or of all): a flood of first fragments pushes out its own,
- * and a datagram whose pieces follow each other closely gets through. (FragmentSmack: CVE-2018-5391.)
+ * Bounds: FRAGS_MAX datagrams, BYTES_MAX of buffers, FRAGS_PER_SRC from one source, FRAG_PIECES_MAX
+ * pieces each, and time. When a bound is met the oldest goes (of that source, or of all): a flood
+ * of first fragments pushes out its own, and a datagram whose pieces follow each other closely gets
+ * through. (FragmentSmack: CVE-2018-5391.)
  *
  * Fragments of one datagram are compared with at most 127 others, and hash buckets are keyed.
  */
@@ -198,7 +200,8 @@ static bool end_agrees(struct frag *f, uint32_t to, bool more)
     return more || to >= f->reach;
 }
 
-/* RFC 3168 5.3: congestion marked on one piece is marked on the whole; with pieces that were not capable it is none. */
+/* RFC 3168 5.3: congestion marked on one piece is marked on the whole; with pieces that were not
+ * capable it is none. */
 static void note_ecn(struct frag *f, uint8_t tos)
 {
     f->ce = f->ce || (tos & 3) == 3;
@@ -229,7 +232,8 @@ static bool piece_put(struct stack *st, struct env *env, struct frag *f, const s
     return true;
 }
 
-/* Puts a plain header before the first `len` bytes of the payload; returns where the packet begins. */
+/* Puts a plain header before the first `len` bytes of the payload; returns where the packet begins.
+ */
 static uint8_t *head_put(struct frag *f, uint32_t len, bool whole)
 {
     bool v6 = f->key.v6;

@@ -1,7 +1,8 @@
 /*
  * frag.h - reassembly of fragmented datagrams, both families: RFC 791 3.2, RFC 8200 4.5, RFC 5722.
  *
- * Bounded in memory, number and time. Fragments that overlap condemn their whole datagram; exact duplicates are ignored.
+ * Bounded in memory, number and time. Fragments that overlap condemn their whole datagram; exact
+ * duplicates are ignored.
  */
 #ifndef STANDIN_CORE_FRAG_H
 #define STANDIN_CORE_FRAG_H
@@ -54,8 +55,8 @@ struct frag {
     struct frag_piece piece[FRAG_PIECES_MAX];
 };
 
-/* A fragment has come. Non-NULL: it made this datagram whole, and `out` is the datagram as one packet, good until
- * frag_free. NULL with DROP_NONE: kept; with another reason: dropped. */
+/* A fragment has come. Non-NULL: it made this datagram whole, and `out` is the datagram as one
+ * packet, good until frag_free. NULL with DROP_NONE: kept; with another reason: dropped. */
 struct frag *frag_input(struct stack *st, struct env *env, const struct ip_hdr *ip,
                         struct pkt_in *out, enum drop *why);
 void frag_free(struct stack *st, struct frag *f);

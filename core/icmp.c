@@ -1,15 +1,17 @@
 /*
  * icmp.c - theory of operation.
  *
- * Echo requests are answered. Errors about packets of ours are looked up by the addresses and ports they quote and
- * handed to that socket, with Linux's errno for each type and code; a "too big" first lowers the path's MTU. TCP says
- * whether the quoted sequence number is in flight, and an error that fails this test changes nothing (RFC 5927 4.1).
- * Everything else (redirects, source quench by RFC 6633, timestamps, neighbour and group messages) is counted and
- * dropped: a TUN device has no neighbours.
+ * Echo requests are answered. Errors about packets of ours are looked up by the addresses and ports
+ * they quote and handed to that socket, with Linux's errno for each type and code; a "too big"
+ * first lowers the path's MTU. TCP says whether the quoted sequence number is in flight, and an
+ * error that fails this test changes nothing (RFC 5927 4.1). Everything else (redirects, source
+ * quench by RFC 6633, timestamps, neighbour and group messages) is counted and dropped: a TUN
+ * device has no neighbours.
  *
- * Errors of ours obey RFC 1122 3.2.2 and RFC 4443 2.4 (e): none about errors, about groups, about later fragments, or
- * to what cannot be one host. They are limited twice, as in Linux: all together, with a little noise so that nobody can
- * measure through the limit whether a port is open (CVE-2020-25705), and per destination.
+ * Errors of ours obey RFC 1122 3.2.2 and RFC 4443 2.4 (e): none about errors, about groups, about
+ * later fragments, or to what cannot be one host. They are limited twice, as in Linux: all
+ * together, with a little noise so that nobody can measure through the limit whether a port is open
+ * (CVE-2020-25705), and per destination.
  */
 #include "icmp.h"
 
@@ -125,7 +127,8 @@ static struct meaning meaning_of(const struct quote *q)
                                          : (struct meaning){ERR_HOSTUNREACH, false};
 }
 
-/* The quoted header: what we sent, so its source is our side. Only its first fragment says which flow it was. */
+/* The quoted header: what we sent, so its source is our side. Only its first fragment says which
+ * flow it was. */
 static bool quote_parse4(struct quote *q, const uint8_t *p, size_t len)
 {
     const struct ip4_hdr *h = (const void *)p;
@@ -187,7 +190,8 @@ static struct sock *quote_sock(struct stack *st, struct quote *q)
     return demux_bound(st, q->proto, &q->flow);
 }
 
-/* The MTU that a "too big" announces, if it is news: lower than what we have, not absurdly low. 0: no news. */
+/* The MTU that a "too big" announces, if it is news: lower than what we have, not absurdly low. 0:
+ * no news. */
 static uint32_t announced_mtu(struct stack *st, const struct quote *q)
 {
     uint32_t mtu = q->ip->v6 ? q->info : q->info & 0xffff;
@@ -215,7 +219,8 @@ static bool tell_tcp(struct stack *st, struct env *env, struct sock *s, const st
             }
         }
     } else {
-        /* Linux, not RFC 1122 4.2.3.9: any of them ends an attempt to connect, none an established connection. */
+        /* Linux, not RFC 1122 4.2.3.9: any of them ends an attempt to connect, none an established
+         * connection. */
         used = tcp_icmp_error(st, env, s, at, (enum err)meaning_of(q).err, true);
     }
     st->touching = NULL;

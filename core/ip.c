@@ -1,16 +1,18 @@
 /*
  * ip.c - theory of operation.
  *
- * What both families have in common: which addresses are ours, which source a destination gets, how large a packet may
- * be, and the way out. There is one link and no routing table: what is not ours goes to the link.
+ * What both families have in common: which addresses are ours, which source a destination gets, how
+ * large a packet may be, and the way out. There is one link and no routing table: what is not ours
+ * goes to the link.
  *
  *   ip_send   to an address of ours    -> the loop queue, whole, whatever its size
  *             larger than the path     -> fragments, or -ERR_MSGSIZE
  *             gso_size and a link without TSO -> cut into segments here
  *             otherwise                -> one packet; the checksum is the link's where it can
  *
- * The table of path MTUs is small and searched from end to end, but only for packets larger than its least entry.
- * A packet in the loop queue is complete but for its transport checksum: nothing can have damaged it.
+ * The table of path MTUs is small and searched from end to end, but only for packets larger than
+ * its least entry. A packet in the loop queue is complete but for its transport checksum: nothing
+ * can have damaged it.
  */
 #include "ip.h"
 
@@ -335,8 +337,8 @@ static void csum_settle(struct stack *st, struct pkt_out *p, const struct ip_sen
     }
 }
 
-/* A TCP packet with gso_size over a link that cannot cut it: each segment gets the header with its own sequence number;
- * FIN and PSH belong to the last, CWR to the first (RFC 3168 6.1.2). */
+/* A TCP packet with gso_size over a link that cannot cut it: each segment gets the header with its
+ * own sequence number; FIN and PSH belong to the last, CWR to the first (RFC 3168 6.1.2). */
 static void send_segments(struct stack *st, struct env *env, struct pkt_out *p,
                           const struct ip_send *how, size_t payload)
 {
@@ -377,7 +379,8 @@ static void fragment_header(struct pkt_out *f, const struct ip_send *how, size_t
     h->id = be32_of(id);
 }
 
-/* RFC 791 3.2, RFC 8200 4.5: the datagram in pieces of a multiple of 8 bytes, the transport header in the first. */
+/* RFC 791 3.2, RFC 8200 4.5: the datagram in pieces of a multiple of 8 bytes, the transport header
+ * in the first. */
 static int send_fragments(struct stack *st, struct env *env, struct pkt_out *p,
                           const struct ip_send *how, size_t total, uint32_t mtu)
 {

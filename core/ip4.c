@@ -1,15 +1,17 @@
 /*
  * ip4.c - theory of operation.
  *
- * The IPv4 header: read into a struct ip_hdr, written from a struct ip_send. Nothing is believed before it has been
- * compared with the length of the buffer; what lies beyond the total length (link padding) is never looked at.
+ * The IPv4 header: read into a struct ip_hdr, written from a struct ip_send. Nothing is believed
+ * before it has been compared with the length of the buffer; what lies beyond the total length
+ * (link padding) is never looked at.
  *
- * Options are only walked: a packet whose options run past the header is dropped and answered with a parameter
- * problem, one with a source route is dropped in silence (Linux, not RFC 1122 3.2.1.8 (c): accept_source_route is 0),
- * all others mean nothing to us. No option is ever sent.
+ * Options are only walked: a packet whose options run past the header is dropped and answered with
+ * a parameter problem, one with a source route is dropped in silence (Linux, not RFC 1122 3.2.1.8
+ * (c): accept_source_route is 0), all others mean nothing to us. No option is ever sent.
  *
- * An identification is needed only where a datagram may be fragmented (RFC 6864 4.1: atomic datagrams carry 0). It
- * comes from a keyed permutation of a counter: no value is used twice within 65536, and none tells the next.
+ * An identification is needed only where a datagram may be fragmented (RFC 6864 4.1: atomic
+ * datagrams carry 0). It comes from a keyed permutation of a counter: no value is used twice within
+ * 65536, and none tells the next.
  */
 #include "csum.h"
 #include "icmp.h"
@@ -18,7 +20,8 @@
 
 enum { OPT_EOL = 0, OPT_NOP = 1, OPT_LSRR = 131, OPT_SSRR = 137 }; /* RFC 791 3.1 */
 
-/* RFC 1122 3.2.1.8: unknown options are ignored; one without a credible length makes the rest unreadable. */
+/* RFC 1122 3.2.1.8: unknown options are ignored; one without a credible length makes the rest
+ * unreadable. */
 static enum drop options_check(const uint8_t *h, size_t ihl, struct ip_hdr *out)
 {
     size_t at = sizeof(struct ip4_hdr);
@@ -106,7 +109,8 @@ void ip4_build(uint8_t *at, const struct ip_send *how, size_t total, uint16_t id
     h->csum = csum_fold(csum_add(0, h, sizeof *h));
 }
 
-/* A Feistel network of four rounds on two halves of 8 bits: whatever the rounds are, it is a permutation. */
+/* A Feistel network of four rounds on two halves of 8 bits: whatever the rounds are, it is a
+ * permutation. */
 uint16_t ip4_next_id(struct stack *st)
 {
     uint32_t count = st->ip_id++;

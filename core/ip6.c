@@ -1,14 +1,15 @@
 /*
  * ip6.c - theory of operation.
  *
- * The IPv6 header and the chain of extension headers behind it (RFC 8200 4), read into a struct ip_hdr; and the plain
- * header, written from a struct ip_send. Each step of the walk consumes at least eight bytes of the packet, so it ends;
- * more than EXT_MAX headers are refused all the same.
+ * The IPv6 header and the chain of extension headers behind it (RFC 8200 4), read into a struct
+ * ip_hdr; and the plain header, written from a struct ip_send. Each step of the walk consumes at
+ * least eight bytes of the packet, so it ends; more than EXT_MAX headers are refused all the same.
  *
- * Of options only the two bits of RFC 8200 4.2 matter: skip, drop, or drop and say so. A routing header is passed over
- * when it asks for nothing more (segments left 0), and refused otherwise: RFC 5095 for type 0, RFC 8200 4.4 for the
- * rest. At a fragment header the walk stops, unless it is atomic (RFC 6946): then it means nothing. A first fragment
- * must hold the whole chain (RFC 7112). Authentication and encapsulation headers count as unknown protocols.
+ * Of options only the two bits of RFC 8200 4.2 matter: skip, drop, or drop and say so. A routing
+ * header is passed over when it asks for nothing more (segments left 0), and refused otherwise: RFC
+ * 5095 for type 0, RFC 8200 4.4 for the rest. At a fragment header the walk stops, unless it is
+ * atomic (RFC 6946): then it means nothing. A first fragment must hold the whole chain (RFC 7112).
+ * Authentication and encapsulation headers count as unknown protocols.
  */
 #include "csum.h"
 #include "icmp.h"

@@ -55,7 +55,8 @@ enum { IP6_HOP_BY_HOP = 0, IP6_ROUTING = 43, IP6_FRAGMENT = 44, IP6_NO_NEXT = 59
 enum drop ip4_parse(const struct pkt_in *in, struct ip_hdr *out);
 enum drop ip6_parse(const struct pkt_in *in, struct ip_hdr *out);
 
-/* Writes the header of a packet of `total` bytes; a total that does not fit its field is written as 0. */
+/* Writes the header of a packet of `total` bytes; a total that does not fit its field is written as
+ * 0. */
 void ip4_build(uint8_t *at, const struct ip_send *how, size_t total, uint16_t id, uint16_t frag);
 void ip6_build(uint8_t *at, const struct ip_send *how, size_t total, uint8_t next);
 

@@ -1,9 +1,9 @@
 /*
  * isn.c - theory of operation.
  *
- * Every number that a peer must not be able to foretell is SipHash-2-4 of what it belongs to under one of the stack's
- * 128-bit secrets, which are drawn once and never leave the arena. The secrets are separate, so that what one use gives
- * away says nothing about another.
+ * Every number that a peer must not be able to foretell is SipHash-2-4 of what it belongs to under
+ * one of the stack's 128-bit secrets, which are drawn once and never leave the arena. The secrets
+ * are separate, so that what one use gives away says nothing about another.
  */
 #include "isn.h"
 
@@ -19,8 +19,8 @@ uint64_t isn_hash(const uint8_t key[16], const void *p, uint32_t len)
     return h;
 }
 
-/* RFC 6528 3: ISN = M + F(localip, localport, remoteip, remoteport, secretkey). Linux, not RFC: M ticks every 64 ns, so
- * that it moves by more than a window even at the highest rates. */
+/* RFC 6528 3: ISN = M + F(localip, localport, remoteip, remoteport, secretkey). Linux, not RFC: M
+ * ticks every 64 ns, so that it moves by more than a window even at the highest rates. */
 seq isn_of(const uint8_t secret[16], const struct flow *f, nsec now)
 {
     return seq_of((uint32_t)isn_hash(secret, f, sizeof *f) + (uint32_t)((uint64_t)now >> 6));

@@ -1,17 +1,19 @@
 /*
  * pollset.c - theory of operation.
  *
- * A watch lies on four lists: its socket's, its set's, one of the hash table that finds it by (set, key), and, while
- * its socket may be ready, its set's ready list. Being on the ready list is a hint: collecting asks the socket again,
- * as epoll does, so that a stale entry costs a look and never a lie.
+ * A watch lies on four lists: its socket's, its set's, one of the hash table that finds it by (set,
+ * key), and, while its socket may be ready, its set's ready list. Being on the ready list is a
+ * hint: collecting asks the socket again, as epoll does, so that a stale entry costs a look and
+ * never a lie.
  *
  *   socket changes -> sock_notify -> watch on the set's ready list -> set with a sleeper on the stack's wake list
  *   owner: pollset_next_wake -> wakes a sleeper -> pollset_collect
  *
- * Edge-triggered: an entry leaves the ready list when it is reported and comes back with the next notification.
- * Level-triggered: it goes to the tail, so that all get their turn when `max` is small, and leaves when found idle.
- * One-shot: it is disabled by being reported. Exclusive: a notification stops at the first such watch whose set has a
- * sleeper that is not being woken already; sets without a sleeper note the readiness and pass it on.
+ * Edge-triggered: an entry leaves the ready list when it is reported and comes back with the next
+ * notification. Level-triggered: it goes to the tail, so that all get their turn when `max` is
+ * small, and leaves when found idle. One-shot: it is disabled by being reported. Exclusive: a
+ * notification stops at the first such watch whose set has a sleeper that is not being woken
+ * already; sets without a sleeper note the readiness and pass it on.
  *
  * All lists are indices over the live watches; recovery makes them anew.
  */
@@ -69,7 +71,8 @@ static void hash_unlink(struct stack *st, struct watch *w)
     }
 }
 
-/* The first table, or one twice as large. Without memory the lists grow longer. False: there is none at all. */
+/* The first table, or one twice as large. Without memory the lists grow longer. False: there is
+ * none at all. */
 static bool hash_grow(struct stack *st, struct env *env)
 {
     struct watch **old = st->watch_hash;
@@ -107,7 +110,8 @@ struct watch *pollset_find(struct stack *st, const struct pollset *set, int32_t 
 
 /* --- the lists --- */
 
-/* An exclusive watch goes to the tail of its socket's list, others to the head, as in Linux's wait queues. */
+/* An exclusive watch goes to the tail of its socket's list, others to the head, as in Linux's wait
+ * queues. */
 static void sock_link(struct watch *w)
 {
     struct watch **head = &w->sock->watches;

@@ -1,12 +1,12 @@
 /*
  * sock.c - theory of operation.
  *
- * The verbs of sock.h for all protocols: what Linux's inet_*() and inet6_*() functions check and choose before the
- * protocol's own function runs. Here addresses are judged, sources and ports chosen, tables entered and left; there
- * (tcp_*.c, udp.c) the protocol happens.
+ * The verbs of sock.h for all protocols: what Linux's inet_*() and inet6_*() functions check and
+ * choose before the protocol's own function runs. Here addresses are judged, sources and ports
+ * chosen, tables entered and left; there (tcp_*.c, udp.c) the protocol happens.
  *
- * Each verb that changes a socket names it in st->touching while it runs: if the process dies in between, recovery
- * knows which one cannot be trusted. Each leaves one EV_CALL record.
+ * Each verb that changes a socket names it in st->touching while it runs: if the process dies in
+ * between, recovery knows which one cannot be trusted. Each leaves one EV_CALL record.
  *
  * The life of the addresses of a socket:
  *
@@ -286,7 +286,8 @@ static bool bindable(const struct stack *st, const struct sock *s, const struct 
            ip_is_broadcast(st, a);
 }
 
-/* inet_bind's order of checks differs from inet6_bind's: which of two errors shows depends on the family. */
+/* inet_bind's order of checks differs from inet6_bind's: which of two errors shows depends on the
+ * family. */
 static int bind_check(const struct stack *st, const struct sock *s, const struct endpoint *at,
                       bool privileged)
 {
@@ -394,7 +395,8 @@ struct sock *sock_accept(struct stack *st, struct env *env, struct sock *s, int 
 
 /* --- connect --- */
 
-/* Where a connect or a send really goes: the wildcard means ourselves (ip(7); Linux chooses loopback). */
+/* Where a connect or a send really goes: the wildcard means ourselves (ip(7); Linux chooses
+ * loopback). */
 static void dest_settle(const struct sock *s, struct endpoint *to)
 {
     static const struct addr loopback4 = {{[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1}};
@@ -466,7 +468,8 @@ static int connect_tcp(struct stack *st, struct env *env, struct sock *s, struct
     return -ERR_INPROGRESS;
 }
 
-/* A connect on a socket that has been connecting before. Once the failure has been told, it may try anew. */
+/* A connect on a socket that has been connecting before. Once the failure has been told, it may try
+ * anew. */
 static int connect_tcp_again(struct stack *st, struct env *env, struct sock *s)
 {
     int err = tcp_connect_again(st, env, s);

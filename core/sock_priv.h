@@ -1,5 +1,6 @@
 /*
- * sock_priv.h - what the protocols behind sock.h share with it: how a socket comes to be, leaves the tables, and goes.
+ * sock_priv.h - what the protocols behind sock.h share with it: how a socket comes to be, leaves
+ * the tables, and goes.
  */
 #ifndef STANDIN_CORE_SOCK_PRIV_H
 #define STANDIN_CORE_SOCK_PRIV_H
@@ -21,12 +22,14 @@ struct sock_call {
 struct sock_call sock_call(uint8_t call, const struct sock *s, uint64_t arg, uint16_t arg2);
 void sock_record(struct stack *st, const struct env *env, const struct sock_call *c, int64_t ret);
 
-/* Names the sockets a verb is about to change, and says that it has: recovery (stack.c) aborts those named. */
+/* Names the sockets a verb is about to change, and says that it has: recovery (stack.c) aborts
+ * those named. */
 void sock_touch(struct stack *st, struct sock *s, struct sock *s2);
 void sock_untouch(struct stack *st);
 
-/* The common part of a new, zeroed object: identity, wildcard address, Linux's default options. `family` is written last:
- * an object whose family is 0 was never finished, and recovery drops it. */
+/* The common part of a new, zeroed object: identity, wildcard address, Linux's default options.
+ * `family` is written last: an object whose family is 0 was never finished, and recovery drops it.
+ */
 void sock_init_common(struct stack *st, struct env *env, struct sock *s, int family, int type,
                       int proto);
 
@@ -34,17 +37,21 @@ void sock_init_common(struct stack *st, struct env *env, struct sock *s, int fam
 void sock_init_child(struct stack *st, struct env *env, struct sock *child,
                      const struct sock *listener);
 
-/* The connection is over but a member still holds the socket: it leaves the table of connections, and gives its port
- * back unless bind(2) named it (Linux's tcp_set_state(TCP_CLOSE)). The names that getsockname tells stay. */
+/* The connection is over but a member still holds the socket: it leaves the table of connections,
+ * and gives its port back unless bind(2) named it (Linux's tcp_set_state(TCP_CLOSE)). The names
+ * that getsockname tells stay. */
 void sock_leave(struct stack *st, struct sock *s);
 
-/* As sock_leave, and forgets the peer and every address and port that bind(2) did not name: connect may be tried anew. */
+/* As sock_leave, and forgets the peer and every address and port that bind(2) did not name: connect
+ * may be tried anew. */
 void sock_forget_peer(struct stack *st, struct sock *s);
 
-/* For a connect or a send to `to` (the wildcard becomes ourselves): the source address. AFNOSUPPORT, NETUNREACH, INVAL. */
+/* For a connect or a send to `to` (the wildcard becomes ourselves): the source address.
+ * AFNOSUPPORT, NETUNREACH, INVAL. */
 int sock_route(const struct stack *st, const struct sock *s, struct endpoint *to, struct addr *src);
 
-/* The end of the object: out of the tables, no watches, the memory back. The protocol has given its own memory back. */
+/* The end of the object: out of the tables, no watches, the memory back. The protocol has given its
+ * own memory back. */
 void sock_free(struct stack *st, struct sock *s);
 
 /* Whether this points to a live, finished socket; for recovery, where pointers may be stale. */

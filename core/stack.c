@@ -1,20 +1,22 @@
 /*
  * stack.c - theory of operation.
  *
- * The host as a whole: where a packet goes once its header has been read, what is done at the end of a batch, when the
- * next deadline is, and how everything is put right after the holder of the lock has died.
+ * The host as a whole: where a packet goes once its header has been read, what is done at the end
+ * of a batch, when the next deadline is, and how everything is put right after the holder of the
+ * lock has died.
  *
  *   stack_input    link -> ip_parse -> may this come from a wire? -> ours? -> whole? -> TCP, UDP, ICMP
  *   stack_flush    acknowledgments, then packets to ourselves through the same door, until nothing is left
  *   stack_expire   timers that are due -> their owners, then stack_flush
  *
- * The arena, from `at`:  struct stack | event ring | tables of mem | pages.  The ring lies outside of mem: it is made
- * once and outlives every recovery.
+ * The arena, from `at`: struct stack | event ring | tables of mem | pages. The ring lies outside of
+ * mem: it is made once and outlives every recovery.
  *
- * Recovery believes only the live objects of the slabs: each was either complete or is dropped. Every list, table and
- * timer is emptied first and made again from them; nothing is followed that a half-done change could have left
- * dangling. The sockets being changed at the time of death (`touching`) are aborted: their insides may contradict each
- * other. Recovery may itself be cut short and run again: `touching` is cleared last.
+ * Recovery believes only the live objects of the slabs: each was either complete or is dropped.
+ * Every list, table and timer is emptied first and made again from them; nothing is followed that a
+ * half-done change could have left dangling. The sockets being changed at the time of death
+ * (`touching`) are aborted: their insides may contradict each other. Recovery may itself be cut
+ * short and run again: `touching` is cleared last.
  */
 #include "stack.h"
 
@@ -126,7 +128,8 @@ static bool is_own(const struct stack *st, const struct addr *a)
     return false;
 }
 
-/* Whether a host on the wire may have this address. RFC 1122 3.2.1.3, RFC 4291 2.5.2, 2.5.3, 2.7. */
+/* Whether a host on the wire may have this address. RFC 1122 3.2.1.3, RFC 4291 2.5.2, 2.5.3, 2.7.
+ */
 static enum drop source_check(const struct stack *st, const struct ip_hdr *ip)
 {
     const struct addr *a = &ip->src;
@@ -332,7 +335,8 @@ static void tcp_rebuild_all(struct stack *st, struct env *env)
     }
 }
 
-/* Path MTUs and groups are values: any state of them can be lived with once the counts are right. */
+/* Path MTUs and groups are values: any state of them can be lived with once the counts are right.
+ */
 static void tables_settle(struct stack *st, struct env *env)
 {
     memset(st->mcast, 0, sizeof st->mcast);
@@ -346,7 +350,8 @@ static void tables_settle(struct stack *st, struct env *env)
     ip_pmtu_expire(st, env);
 }
 
-/* The connection in whose midst the process died. A listener is whole again: its queue was made anew. */
+/* The connection in whose midst the process died. A listener is whole again: its queue was made
+ * anew. */
 static void abort_hurt(struct stack *st, struct env *env, struct sock *s)
 {
     if (!sock_live(st, s) || s->obj.kind != MEM_TCP || tcp_state_of(s) == TCP_LISTEN) {

@@ -1,13 +1,14 @@
 /*
  * trace.c - theory of operation.
  *
- * Turns one record of the event ring into one line. A record may come from another process's memory while that is being
- * written, so nothing in it is believed: every number that names something is compared with its table first, every text
- * has a limit.
+ * Turns one record of the event ring into one line. A record may come from another process's memory
+ * while that is being written, so nothing in it is believed: every number that names something is
+ * compared with its table first, every text has a limit.
  *
- * The second column is the socket's number (0: none); the sign after it says what kind of line it is: `<` `>` a packet,
- * `=` a change of state, `!` a drop or a fault, `*` a timer, `~` the congestion window, `.` a call of the program. What
- * follows `//` is why a segment was sent, where that is not plain from the segment itself.
+ * The second column is the socket's number (0: none); the sign after it says what kind of line it
+ * is: `<` `>` a packet, `=` a change of state, `!` a drop or a fault, `*` a timer, `~` the
+ * congestion window, `.` a call of the program. What follows `//` is why a segment was sent, where
+ * that is not plain from the segment itself.
  */
 #include "trace.h"
 
