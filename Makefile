@@ -133,11 +133,13 @@ cover: ## lines and branches that the in-process tests reach
 
 C_FILES = $(shell git ls-files '*.c' '*.h' 2>/dev/null || find . -name '*.[ch]' -not -path './build*')
 .PHONY: format format-check lint
-format: ## clang-format in place
+format: ## clang-format in place; long comments are wrapped
 	$(Q)clang-format -i $(C_FILES)
+	$(Q)tests/tools/wrap.py $(C_FILES)
 
 format-check: ## clang-format as a check
 	$(Q)clang-format --dry-run -Werror $(C_FILES)
+	$(Q)tests/tools/wrap.py --check $(C_FILES)
 
 lint: ## clang-tidy, cppcheck, shellcheck, form
 	$(Q)JOBS=$(JOBS) tests/tools/lint.sh

@@ -30,7 +30,7 @@ static_program()
 
 elf_of() # FILE BYTE-OFFSET BYTE: a copy of a program with one byte changed
 {
-    cp "$(command -v true)" "$1"
+    cp "$(type -P true)" "$1"
     printf "$3" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
     chmod 755 "$1"
 }
@@ -45,7 +45,7 @@ wrong_machine()
 
 setuid_program()
 {
-    cp "$(command -v true)" "$work/suid"
+    cp "$(type -P true)" "$work/suid"
     chmod 4755 "$work/suid"
     says 126 'setuid' run "$work/suid"
     says 126 'Fix: ' run "$work/suid"
@@ -55,7 +55,7 @@ setuid_program()
 
 capable_program()
 {
-    cp "$(command -v true)" "$work/capable"
+    cp "$(type -P true)" "$work/capable"
     setcap cap_net_raw+ep "$work/capable"
     says 126 'file capabilities' run "$work/capable"
 }
@@ -106,7 +106,7 @@ garbled_session()
 
 in_use()
 {
-    ip link add dummy-t type dummy
+    ip link add dummy-t type veth peer name dummy-p
     ip address add 10.99.0.2/24 dev dummy-t
     ip link set dummy-t up
     status_of says 125 'in use' run --addr 10.99.0.2/24 true
@@ -152,7 +152,7 @@ else
 fi
 check "program for another machine" wrong_machine
 check "setuid and setgid program" setuid_program
-if command -v setcap >/dev/null && cp "$(command -v true)" "$work/probe" &&
+if command -v setcap >/dev/null && cp "$(type -P true)" "$work/probe" &&
     setcap cap_net_raw+ep "$work/probe" 2>/dev/null; then
     check "program with file capabilities" capable_program
 else
