@@ -188,7 +188,7 @@ void session_lock(struct session *s, struct env *env);
 bool session_trylock(struct session *s, struct env *env);
 void session_unlock(struct session *s, struct env *env);
 
-/* Leaves work for whoever holds the lock, or does it if nobody does. Never waits; async-signal-safe. */
+/* Leaves work for whoever holds the lock, or does it if nobody does. Never waits. */
 #define DEFER_DRIVE 1u /* a turn of the stack */
 void session_defer(struct session *s, uint64_t what);
 

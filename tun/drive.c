@@ -1,0 +1,123 @@
+/*
+ * drive.c - theory of operation: one turn of the stack, and what a member lends to core while it turns.
+ *
+ * Whoever holds the lock may drive: packets are read from the TUN one by one and fed to the stack, with a fresh time for
+ * each (a write in between runs the peer's receive path: microseconds), then what is due expires, then the batch ends.
+ * There is one buffer a process: only the holder of the lock reads.
+ *
+ * A turn without a limit still ends after TURN_MAX packets, so that others get the lock; *drained says whether it should be
+ * continued.
+ *
+ * last_drive is the sign by which the loops see that the program itself drives (loop.h); they mark their own threads
+ * with drive_not_program.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "core/check.h"
+#include "tun/arena.h"
+#include "tun/lock.h"
+#include "tun/sysio.h"
+
+#define TURN_MAX   256u
+#define RANDOM_LEN 256u
+
+static __thread bool not_program __attribute__((tls_model("initial-exec")));
+
+/* Used under the lock only. */
+static uint8_t scratch[LINK_READ_MAX] __attribute__((aligned(64)));
+static uint8_t random_pool[RANDOM_LEN];
+static uint32_t random_left;
+
+void drive_not_program(void)
+{
+    not_program = true;
+}
+
+void drive_forked(void)
+{
+    random_left = 0; /* not the same numbers as the parent */
+    not_program = false;
+}
+
+/* What core asks of us */
+
+static void op_emit(struct env *env, const struct pkt_out *pkt)
+{
+    struct session *s = env->ctx;
+    int err = link_send(&s->link, pkt);
+    if (UNLIKELY(err == -EBADF)) {
+        s->fds_bad = true;
+    }
+}
+
+static int op_grow(struct env *env, size_t size)
+{
+    struct session *s = env->ctx;
+    return arena_grow(s, size) ? -ERR_NOMEM : 0;
+}
+
+static void random_fill(uint8_t *to, size_t len)
+{
+    while (len) {
+        long n = sys_getrandom(to, len);
+        if (n > 0) {
+            to += n;
+            len -= (size_t)n;
+        }
+    }
+}
+
+static void op_random(struct env *env, void *buf, size_t len)
+{
+    (void)env;
+    if (len > RANDOM_LEN) {
+        random_fill(buf, len);
+        return;
+    }
+    if (len > random_left) {
+        random_fill(random_pool, RANDOM_LEN);
+        random_left = RANDOM_LEN;
+    }
+    random_left -= (uint32_t)len;
+    memcpy(buf, random_pool + random_left, len);
+    memset(random_pool + random_left, 0, len); /* a number is used once, and not to be found later */
+}
+
+const struct env_ops session_ops = {.emit = op_emit, .grow = op_grow, .random = op_random};
+
+/* A turn */
+
+unsigned drive_turn(struct session *s, struct env *env, unsigned max, bool *drained)
+{
+    unsigned n = 0;
+    struct pkt_in in;
+
+    if (max == 0 || max > TURN_MAX) {
+        max = TURN_MAX;
+    }
+    *drained = false;
+    while (n < max) {
+        int ret = link_recv(&s->link, scratch, &in);
+        if (ret <= 0) {
+            *drained = true;
+            if (UNLIKELY(ret == -EBADF)) {
+                s->fds_bad = true;
+            }
+            break;
+        }
+        if (n++) {
+            lock_clock(env);
+        }
+        stack_input(s->stack, env, &in);
+    }
+    if (env->now >= stack_deadline(s->stack)) {
+        stack_expire(s->stack, env);
+    } else {
+        stack_flush(s->stack, env);
+    }
+    if (!not_program) {
+        __atomic_store_n(&s->arena->last_drive, env->now, __ATOMIC_RELAXED);
+    }
+    return n;
+}
