@@ -113,11 +113,13 @@ CHK(int, __vdprintf_chk, (int fd, int flag, const char *format, va_list ap), (fd
 CALLV(int, __dprintf_chk, (int fd, int flag, const char *format, ...))
 ALIAS(_IO_fdopen, fdopen)
 
-/* Processes (hook_proc.c, hook_exec.c, vfork.S's place: hook_vfork.c) */
+/* Processes (hook_proc.c, hook_exec.c) */
+CALL(pid_t, fork, (void), ())
 CALL(pid_t, _Fork, (void), ())
 CALLA(vfork)
 CALLA(__vfork)
 CALLV(int, clone, (int (*fn)(void *), void *stack, int flags, void *arg, ...))
+CALL(int, forkpty, (int *master, char *name, const struct termios *term, const struct winsize *size), (master, name, term, size))
 CALL(int, daemon, (int nochdir, int noclose), (nochdir, noclose))
 CALL(int, execve, (const char *path, char *const argv[], char *const envp[]), (path, argv, envp))
 CALL(int, execv, (const char *path, char *const argv[]), (path, argv))
@@ -133,6 +135,7 @@ CALL(int, posix_spawnp, (pid_t *pid, const char *file, const posix_spawn_file_ac
 CALL(int, system, (const char *command), (command))
 CALL(FILE *, popen, (const char *command, const char *type), (command, type))
 ALIAS(_IO_popen, popen)
+ALIAS(__fork, fork)
 
 /* Limits (hook_limit.c) */
 CALL(int, getrlimit, (__rlimit_resource_t what, struct rlimit *lim), (what, lim))

@@ -25,16 +25,22 @@ enum {
     INTERRUPTED_NO_RESTART = 2, /* one without SA_RESTART */
 };
 
+struct loop;
+
 struct thread_state {
     struct env env;
     int depth;       /* inside the stack; handlers are postponed while > 0 */
     int off;         /* > 0: hooks pass through (our own work, a vfork child) */
     int vfork_child; /* this thread runs in a vfork child: pass through */
     pid_t tid;
-    bool
-        held; /* the stack's lock is ours; stays true when a handler jumps out of a fault in the stack */
+    bool fork_hook;   /* the fork under way will tell its child's number */
+    bool fork_owed;   /* ... and has not told it yet */
+    uint32_t forking; /* its child's member index */
+    bool held; /* the stack's lock is ours; true for too long if a handler jumped out of a fault */
     uint64_t postponed;     /* signals (bit sig - 1) that wait, blocked, until depth is 0 */
     uint32_t interrupted;   /* INTERRUPTED* */
+    bool async_cancel;      /* in sleep_epoll: cancellation is asynchronous */
+    bool ends;              /* the destructor of sleep.c is set for this thread */
     struct pollset *asleep; /* the set this thread is registered on as a sleeper (sleep.h) */
     struct pollset *set;    /* this thread's own, for blocking calls; made at first use */
     int epfd;               /* its kernel set {TUN, timerfd, wake-up}, high; -1 */
@@ -55,8 +61,17 @@ static inline bool entered_before(void)
     return the_session.arena != NULL;
 }
 
+/* The same for letting go: joins nothing, starts nothing. NULL: this process is no member. */
+struct env *enter_if_member(void);
+
+/* Joins or starts the session without going in and without a loop: for the constructor. False: there is none. */
+bool enter_join(void);
+
 /* Why there is no session: a text, "" when there is one or nobody asked yet. */
 const char *enter_why(void);
+
+/* This process's loop, NULL when it has none. */
+struct loop *enter_loop(void);
 
 /* What is put into the environment of programs we start: "STANDIN_SESSION=@name,token", or NULL. */
 const char *enter_session_env(void);
@@ -65,6 +80,11 @@ static inline struct stack *the_stack(void)
 {
     return the_session.stack;
 }
+
+/* fork.c's view: prepare says whether there is a session, whose lock is then held. */
+bool enter_fork_prepare(void);
+void enter_fork_parent(void);
+void enter_fork_child(bool joined);
 
 /* Whether hooks should pass through in this thread now. Async-signal-safe. */
 static inline bool hooks_off(void)
@@ -91,11 +111,5 @@ static inline void signals_let(void)
 
 /* core's error as errno: sets errno and returns -1 for a negative value, the value itself otherwise. The one place. */
 int64_t ret_errno(int64_t ret);
-
-/* core's error (an enum err, either sign) as a positive errno, for SO_ERROR and error queues. */
-int errno_of(int64_t err);
-
-/* The same edge for values that carry an errno: -E... of the kernel, of fdtab, epset and sleep. */
-long ret_sys(long ret);
 
 #endif

@@ -60,9 +60,10 @@ struct file {
     bool decided;         /* listen, connect or an address has chosen the stack: it stays there */
     bool paired;          /* the descriptor is one end of a pair that mirrors readiness (ready.c) */
     int pair_fd;          /* the other end, high; -1 */
-    int twin_fd;  /* a kernel socket beside it on loopback (wildcard listener, UDP), high; -1 */
-    int twin6_fd; /* a dual-stack one needs two: 127.0.0.1 is twin_fd, ::1 this one; -1 */
+    int twin_fd;   /* a kernel socket beside it on loopback (wildcard listener, UDP), high; -1 */
+    int twin6_fd;  /* a dual-stack one needs two: 127.0.0.1 is twin_fd, ::1 this one; -1 */
     bool twin_any; /* twin_fd of a datagram socket is bound to the wildcard: it reaches all */
+    bool let_go;   /* by an exec under way (adopt.c) */
     struct opt_record *opts;
     struct epset *ep; /* FILE_EPOLL (epset.h) */
     struct file *pool_next;
@@ -94,9 +95,30 @@ void fdtab_each(void (*fn)(int fd, struct file *f, void *arg), void *arg);
 /* The file of this process for that inode (SCM_RIGHTS, exec); NULL. */
 struct file *fdtab_by_inode(uint64_t inode);
 
+/* A descriptor that came from outside (SCM_RIGHTS, exec): if it is the placeholder of a socket that some member of the
+ * session holds, it becomes ours and this member holds the socket too. NULL: it is the kernel's. Not entered. */
+struct file *fdtab_received(int fd);
+
+/* The kernel just gave this number out: what the table says of it is of an earlier life. */
+void fdtab_fresh(int fd);
+
+/* A record for file->opts, or NULL; given back with the file. No malloc: closing is async-signal-safe. */
+struct opt_record *fdtab_opt_new(void);
+void fdtab_opt_free(struct opt_record *list);
+
+/* fork: the table's lock is held over it, and free again in the child. */
+void fdtab_fork_prepare(void);
+void fdtab_fork_done(void);
+
 /* Descriptors that belong to the library: hidden from the program (close answers EBADF). */
 void fdtab_hide(int fd);
 void fdtab_unhide(int fd);
 bool fdtab_hidden(int fd);
+
+/* Whether the table says anything of the number: a file of ours or a hidden descriptor. The hooks' one read. */
+bool fdtab_known(int fd);
+
+/* The first hidden descriptor that is not below `from`; -1: none. */
+int fdtab_next_hidden(int from);
 
 #endif

@@ -18,6 +18,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <pty.h>
 #include <sched.h>
 #include <signal.h>
 #include <spawn.h>
@@ -46,8 +47,8 @@ struct real {
 
 extern struct real real;
 
-/* Binds every pointer; again and again does nothing. */
-void real_bind(void);
+/* Binds every pointer; once more does nothing. */
+void real_load(void);
 
 /* The table must agree with libc's headers: each line is a declaration beside theirs. */
 #pragma GCC diagnostic push

@@ -24,7 +24,8 @@
  *
  * Cancellation: the stub runs with asynchronous cancellation, exactly as libc's own blocking calls do, so that
  * pthread_cancel reaches a thread that sleeps (design.md wants libc's wait here; its code has no bounds that the wrapper
- * could know). A cancelled sleeper unmarks itself and drives the stack once, for it may have eaten the wake-up of a packet.
+ * could know). A cancelled sleeper unmarks itself at the thread's end and drives the
+ * stack once, for it may have eaten the wake-up of a packet.
  */
 #ifndef STANDIN_PRELOAD_SLEEP_H
 #define STANDIN_PRELOAD_SLEEP_H
@@ -64,8 +65,15 @@ static inline void sleep_unmark(void)
 long sleep_epoll(int epfd, struct epoll_event *ev, int max, const struct timespec *timeout,
                  const sigset_t *mask);
 
-/* For the wrapper (signals.c): not entered; unmarks a sleeping thread before a handler of the program runs. */
-void sleep_interrupt(void);
+/* Once, in the constructor. */
+void sleep_init(void);
+
+/*
+ * For the wrapper (signals.c), before and after a handler of the program: unmarks a sleeping thread, and takes asynchronous
+ * cancellation from it (a handler may lock, and may jump away). Not entered. sleep_resume gets what sleep_interrupt gave.
+ */
+int sleep_interrupt(void);
+void sleep_resume(int type);
 
 /* For the wrapper: where to go on instead of pc when the stub was interrupted there; pc itself elsewhere. */
 uintptr_t sleep_divert(uintptr_t pc);
