@@ -319,7 +319,7 @@ void udp_icmp_error(struct stack *st, struct env *env, struct sock *s, enum err 
         error_put(st, env, udp_of(s), ee, quoted);
     }
     s->err = (uint8_t)err;
-    sock_notify(st, s, LX_POLLERR | (wanted ? LX_POLLPRI : 0));
+    sock_notify(st, s, LX_POLLERR | LX_POLLPRI);
 }
 
 /* --- the rest --- */
@@ -365,7 +365,7 @@ uint32_t udp_ready(const struct stack *st, const struct sock *s)
     uint32_t bits = LX_POLLOUT | LX_POLLWRNORM | LX_POLLWRBAND;
     (void)st;
     if (s->err != ERR_OK || u->err_head) {
-        bits |= LX_POLLERR;
+        bits |= LX_POLLERR | (s->opt.select_err ? LX_POLLPRI : 0);
     }
     if (s->rcv_shut) {
         bits |= LX_POLLRDHUP | LX_POLLIN | LX_POLLRDNORM;
