@@ -73,11 +73,10 @@ struct tcp {
     bool ws_ok   : 1;
 
     /* program's options */
-    bool nodelay      : 1;
-    bool cork         : 1;
-    bool more         : 1; /* the last send had MSG_MORE */
-    bool quickack_opt : 1;
-    bool inq_opt      : 1;
+    bool nodelay : 1;
+    bool cork    : 1;
+    bool more    : 1; /* the last send had MSG_MORE */
+    bool inq_opt : 1;
     uint8_t ack_why; /* enum tx_reason of the acknowledgment that is wanted */
 
     seq iss;
@@ -93,6 +92,7 @@ struct tcp {
         uint16_t mss;       /* payload bytes of a segment without SACK blocks */
         uint16_t mss_clamp; /* what the peer's MSS option allows, timestamps not subtracted */
         uint8_t scale;
+        uint32_t buf_per_seg; /* what a segment counts for in the send buffer, as in Linux */
     } snd;
     seq snd_base; /* of sq */
     seq fin_seq;
@@ -153,7 +153,6 @@ struct tcp {
         nsec at; /* when the most recently delivered segment was sent */
         seq end; /* and its end */
         nsec rtt;
-        nsec reo_at;
     } rack;
     uint32_t cwnd_used; /* RFC 7661 in Linux's form */
     nsec cwnd_stamp;
@@ -206,7 +205,7 @@ struct tcp {
         uint32_t segs_out, segs_in, data_segs_out, data_segs_in;
         uint32_t total_retrans, delivered, dsack_dups, reord_seen, rcv_ooo;
         uint32_t total_rto;
-        nsec busy_since, busy, rwnd_since, rwnd, sndbuf_since, sndbuf;
+        nsec busy_since, busy;
         nsec state_since;
     } info;
 };

@@ -43,6 +43,11 @@ void tcp_sync_mss(struct stack *st, struct tcp *c)
         mss -= 12;
     }
     c->snd.mss = (uint16_t)mss;
+    uint32_t per = 1;
+    while (per < (uint32_t)c->snd.mss_clamp + 640 && per < 65536) {
+        per *= 2;
+    }
+    c->snd.buf_per_seg = per + 256;
 }
 
 static struct ip_send route(const struct stack *st, const struct tcp *c)

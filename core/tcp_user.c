@@ -194,11 +194,7 @@ uint32_t tcp_sndbuf(const struct stack *st, const struct sock *s)
     if (s->opt.sndbuf_locked || !tcp_synchronized(c)) {
         return base;
     }
-    uint32_t per = 1;
-    while (per < (uint32_t)c->snd.mss_clamp + 640 && per < 65536) {
-        per *= 2;
-    }
-    uint64_t want = 2ull * max_u32(c->cc.cwnd, 10) * (per + 256);
+    uint64_t want = 2ull * max_u32(c->cc.cwnd, 10) * c->snd.buf_per_seg;
     return max_u32(base, (uint32_t)min_u64(want, (uint32_t)st->knobs.tcp_wmem_max));
 }
 
