@@ -378,6 +378,9 @@ static void send_new(struct stack *st, struct env *env, struct tcp *c, uint32_t 
             end = seq_add(end, 1);
         }
     }
+    if (segs > 1) {
+        seg.flags |= TCP_PSH; /* Linux, not RFC: the last of several, to hurry the peer's GRO */
+    }
     if (txq_push(&c->tx, st->mem, env, c->snd.nxt, end, segs, env->now)) {
         return; /* no memory: the persist timer or the next ACK tries again */
     }

@@ -167,14 +167,14 @@ static nsec model_timeout(const struct stack *st, unsigned boundary, nsec base)
     return sum;
 }
 
-static bool timed_out(const struct stack *st, const struct tcp *c, nsec now, unsigned boundary)
+static bool timed_out(const struct stack *st, const struct tcp *c, nsec now, unsigned boundary,
+                      nsec base)
 {
     if (!c->stall_at) {
         return false;
     }
-    nsec limit = c->user_timeout_ms
-                     ? (nsec)c->user_timeout_ms * MSEC
-                     : model_timeout(st, boundary, (nsec)st->knobs.user_rto_min_ms * MSEC);
+    nsec limit =
+        c->user_timeout_ms ? (nsec)c->user_timeout_ms * MSEC : model_timeout(st, boundary, base);
     return now - c->stall_at >= limit;
 }
 
@@ -204,12 +204,10 @@ static bool rto_exhausted(struct stack *st, struct env *env, struct tcp *c)
     bool over;
 
     if (c->state == TCP_SYN_SENT) {
+        /* Linux 6.18, not RFC: the linear ones are extra, but not the time: 127 s for 6. */
         unsigned max = (unsigned)(c->syncnt ? c->syncnt : st->knobs.tcp_syn_retries);
-        max += (unsigned)st->knobs.tcp_syn_linear_timeouts; /* Linux 6.5 */
-        over = c->retries >= max;
-        if (c->user_timeout_ms) {
-            over = timed_out(st, c, env->now, max);
-        }
+        over = c->retries >= max + (unsigned)st->knobs.tcp_syn_linear_timeouts ||
+               timed_out(st, c, env->now, max, RTO_INITIAL);
     } else if (c->state == TCP_SYN_RCVD) {
         over = c->retries >= (unsigned)(c->syncnt ? c->syncnt : st->knobs.tcp_synack_retries);
     } else {
@@ -218,7 +216,7 @@ static bool rto_exhausted(struct stack *st, struct env *env, struct tcp *c)
             boundary =
                 orphan_retries(st, c, tcp_rto(st, c) < (nsec)st->knobs.user_rto_max_ms * MSEC);
         }
-        over = timed_out(st, c, env->now, boundary);
+        over = timed_out(st, c, env->now, boundary, (nsec)st->knobs.user_rto_min_ms * MSEC);
     }
     if (over) {
         give_up(st, env, c);
