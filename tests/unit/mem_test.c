@@ -752,7 +752,8 @@ static void test_marks_are_judged(void **state)
 
 /* Death after every instruction */
 
-#if defined(__x86_64__)
+/* The thread sanitizer keeps SIGTRAP until the next call it knows: no single steps there. */
+#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
 
 static struct {
     struct storm *s;
@@ -857,7 +858,8 @@ static void test_death_at_any_instruction(void **state)
 static void test_death_at_any_instruction(void **state)
 {
     (void)state;
-    print_message("needs the trap flag of x86-64\n");
+    print_message(
+        "SKIP: death_at_any_instruction: needs the trap flag of x86-64, and no thread sanitizer\n");
     skip();
 }
 
