@@ -363,7 +363,10 @@ static bool addrs_overlap(const struct addr *a, bool a_only6, const struct addr 
  * port; a port that we choose is not shared by way of SO_REUSEADDR or SO_REUSEPORT. */
 static bool conflicts(const struct sock *s, const struct addr *at, const struct sock *o, bool exact)
 {
-    if (s == o || !addrs_overlap(at, s->opt.v6only, &o->flow.laddr, o->opt.v6only)) {
+    /* Linux: to an IPv4 socket, an IPv6 one without v6only is IPv4 even if connect gave it an address. */
+    bool riddle = s->family == LX_AF_INET && addr_eq(at, &addr_any4) && !o->opt.v6only;
+    bool overlap = addrs_overlap(at, s->opt.v6only, &o->flow.laddr, o->opt.v6only) || riddle;
+    if (s == o || !overlap) {
         return false;
     }
     if (!exact) {

@@ -328,6 +328,9 @@ static int do_bind(struct stack *st, struct env *env, struct sock *s, const stru
     }
     if (err == 0) {
         s->bound_addr = !addr_is_any(&at->addr);
+        if (s->bound_addr && !addr_is4(&at->addr)) {
+            s->opt.v6only = true; /* Linux: __inet6_bind */
+        }
         s->bound_port = at->port != 0;
     }
     return err;
@@ -405,7 +408,7 @@ static void dest_settle(const struct sock *s, struct endpoint *to)
         return;
     }
     bool is4 = addr_is4(&to->addr) || addr_is4(&s->flow.laddr);
-    if (s->bound_addr && addr_is4(&s->flow.laddr) == is4) {
+    if (!addr_is_any(&s->flow.laddr) && addr_is4(&s->flow.laddr) == is4) {
         to->addr = s->flow.laddr;
     } else {
         to->addr = is4 ? loopback4 : loopback6;
@@ -423,12 +426,14 @@ int sock_route(const struct stack *st, const struct sock *s, struct endpoint *to
     if (s->family == LX_AF_INET6 && is4 && s->opt.v6only) {
         return -ERR_NETUNREACH;
     }
-    if (!s->bound_addr || addr_is_multicast(&s->flow.laddr) ||
-        ip_is_broadcast(st, &s->flow.laddr)) {
+    *src = s->flow.laddr; /* bind's, or that of a datagram socket's first connect */
+    if (addr_is4(src) && !is4) {
+        return -ERR_AFNOSUPPORT; /* Linux: ip6_dst_lookup_tail */
+    }
+    if (addr_is_any(src) || addr_is_multicast(src) || ip_is_broadcast(st, src)) {
         return ip_source_for(st, &to->addr, src) ? 0 : -ERR_NETUNREACH;
     }
-    *src = s->flow.laddr;
-    if (addr_is4(src) != is4) {
+    if (is4 && !addr_is4(src)) {
         return -ERR_NETUNREACH;
     }
     /* Linux: a loopback source leaves through no other device. */

@@ -461,19 +461,21 @@ static int set_any(struct stack *st, struct env *env, struct sock *s, int level,
 static int get_any(struct stack *st, struct env *env, struct sock *s, int level, int name,
                    void *val, size_t *len)
 {
+    /* Linux: ip_getsockopt and ipv6_getsockopt differ about a level that is not theirs. */
+    int no_level = s->family == LX_AF_INET ? -ERR_OPNOTSUPP : -ERR_NOPROTOOPT;
     switch (level) {
     case LX_SOL_SOCKET:
         return get_sol(st, env, s, name, val, len);
     case LX_IPPROTO_IP:
         return opt_ip_get(st, s, name, val, len);
     case LX_IPPROTO_IPV6:
-        return s->family == LX_AF_INET6 ? opt_ip6_get(st, s, name, val, len) : -ERR_OPNOTSUPP;
+        return s->family == LX_AF_INET6 ? opt_ip6_get(st, s, name, val, len) : no_level;
     case LX_IPPROTO_TCP:
-        return opt_is_tcp(s) ? tcp_getopt(st, env, s, name, val, len) : -ERR_OPNOTSUPP;
+        return opt_is_tcp(s) ? tcp_getopt(st, env, s, name, val, len) : no_level;
     case LX_IPPROTO_UDP:
-        return opt_is_tcp(s) ? -ERR_OPNOTSUPP : udp_getopt(s, name, val, len);
+        return opt_is_tcp(s) ? no_level : udp_getopt(s, name, val, len);
     default:
-        return -ERR_OPNOTSUPP;
+        return no_level;
     }
 }
 

@@ -206,7 +206,10 @@ static int set_group6(struct stack *st, struct sock *s, bool join, const struct 
 static int set_ip6_flag(struct sock *s, int name, const struct opt_arg *a)
 {
     bool any_length = name == LX_IPV6_DONTFRAG || name == LX_IPV6_AUTOFLOWLABEL;
-    bool strict = name == LX_IPV6_MULTICAST_LOOP || name == LX_IPV6_MULTICAST_ALL;
+    bool strict = name == LX_IPV6_MULTICAST_LOOP;
+    if (opt_flag_get(&s->opt, OPT_KEY(LX_IPPROTO_IPV6, name)) < 0) {
+        return -ERR_NOPROTOOPT;
+    }
     if ((!any_length && a->len < sizeof a->v) || (strict && in_range(a->v, 0, 1) != 0)) {
         return -ERR_INVAL;
     }
