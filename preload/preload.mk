@@ -66,4 +66,4 @@ $(BUILD)/libstandin.so: $(PRE_OBJ) $(BUILD)/preload/netconf.o $(PRE_PIC)/libtun.
 	    -Wl,--start-group $(PRE_PIC)/libtun.a $(BUILD)/libcore.a -Wl,--end-group \
 	    $(PRE_PIC)/libuv.a $(SODIUM_A) -lpthread -ldl
 
-ALL += $(if $(wildcard tun/tun.mk),$(BUILD)/libstandin.so)
+ALL += $(BUILD)/libstandin.so

@@ -81,15 +81,18 @@ void signals_flush(void)
     sys4(SYS_rt_sigprocmask, SIG_UNBLOCK, (long)&set, 0, sizeof set);
 }
 
+/* As the kernel resets a disposition: mask and flags stay. */
 static void set_default(int sig)
 {
-    struct sigaction dfl;
-    memset(&dfl, 0, sizeof dfl);
-    dfl.sa_handler = SIG_DFL;
+    struct disposition *d = &table[sig];
     signals_hold();
     plock_take(&lock);
-    real.sigaction(sig, &dfl, NULL);
-    table[sig].wrapped = false;
+    if (d->wrapped) {
+        struct sigaction dfl = d->shown;
+        dfl.sa_handler = SIG_DFL;
+        real.sigaction(sig, &dfl, NULL);
+        d->wrapped = false;
+    }
     plock_give(&lock);
     signals_let();
 }

@@ -6,6 +6,8 @@
  */
 #include "preload/startup.h"
 
+#include <errno.h>
+
 #include "core/check.h"
 #include "preload/adopt.h"
 #include "preload/config.h"
@@ -33,7 +35,7 @@ _Noreturn static void check_says(const char *what, const char *file, int line)
     __builtin_trap();
 }
 
-__attribute__((constructor)) static void startup(void)
+static void steps(void)
 {
     real_load();   /* everything below may call libc */
     config_read(); /* before the program changes its environment */
@@ -42,8 +44,15 @@ __attribute__((constructor)) static void startup(void)
     }
     check_hook = check_says;   /* before core runs */
     session_fd_hook = hide_fd; /* before tun makes its first descriptor */
-    fork_watch(); /* early: other libraries' fork handlers then run with the stack free */
-    sleep_init();
-    startup_done = true; /* from here on sockets may go to the stack */
-    adopt_inherited();   /* joins, but only if exec left us stack sockets */
+    fork_watch();              /* early: other libraries' fork handlers run with the stack free */
+    sleep_init();              /* its key before every other key of ours */
+    startup_done = true;       /* from here on sockets may go to the stack */
+    adopt_inherited();         /* joins, but only if exec left us stack sockets */
+}
+
+__attribute__((constructor)) static void startup(void)
+{
+    int saved = errno; /* programs find 0 at their start */
+    steps();
+    errno = saved;
 }
