@@ -1,13 +1,14 @@
 /*
  * arena.c - theory of operation: 16 GiB of addresses, a file that is as long as what was ever used.
  *
- * The whole range is mapped once; pages behind the end of the file fault (SIGBUS) and nobody goes there, because the
- * allocator asks for more first. Growing is one ftruncate and is valid at once in every member: nothing is mapped again.
- * Neither a core dump nor mlockall touches more than the file. It cannot shrink (F_SEAL_SHRINK): no member can pull
- * the floor from under another by mistake.
+ * The whole range is mapped once; pages behind the end of the file fault (SIGBUS) and nobody goes
+ * there, because the allocator asks for more first. Growing is one ftruncate and is valid at once
+ * in every member: nothing is mapped again. Neither a core dump nor mlockall touches more than the
+ * file. It cannot shrink (F_SEAL_SHRINK): no member can pull the floor from under another by
+ * mistake.
  *
- * The address is free in plain, static, sanitizer, gdb and valgrind runs; where it is not, the mapping is refused
- * (MAP_FIXED_NOREPLACE) and nothing of the program is harmed.
+ * The address is free in plain, static, sanitizer, gdb and valgrind runs; where it is not, the
+ * mapping is refused (MAP_FIXED_NOREPLACE) and nothing of the program is harmed.
  */
 #include "tun/arena.h"
 

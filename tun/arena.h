@@ -9,15 +9,16 @@
 /* A new memfd of `size` bytes, sealed against shrinking. Descriptor or -errno. */
 int arena_create(size_t size);
 
-/* Reserves and maps `len` bytes of the file at ARENA_BASE; what lies behind the file's end appears when it grows. 0, -EEXIST
- * when the range is taken, -errno. */
+/* Reserves and maps `len` bytes of the file at ARENA_BASE; what lies behind the file's end appears
+ * when it grows. 0, -EEXIST when the range is taken, -errno. */
 int arena_map(int fd, size_t len);
 void arena_unmap(size_t len);
 
 /* Makes the file at least `size` bytes long; lock held. 0 or -errno. */
 int arena_grow(struct session *s, size_t size);
 
-/* Asks for huge pages under [from, to), whole ones only. A hint; slow (100 us a page), so never under the lock. */
+/* Asks for huge pages under [from, to), whole ones only. A hint; slow (100 us a page), so never
+ * under the lock. */
 void arena_collapse(size_t from, size_t to);
 
 #endif

@@ -1,15 +1,17 @@
 /*
- * drive.c - theory of operation: one turn of the stack, and what a member lends to core while it turns.
+ * drive.c - theory of operation: one turn of the stack, and what a member lends to core while it
+ * turns.
  *
- * Whoever holds the lock may drive: packets are read from the TUN one by one and fed to the stack, with a fresh time for
- * each (a write in between runs the peer's receive path: microseconds), then what is due expires, then the batch ends.
- * There is one buffer a process: only the holder of the lock reads.
+ * Whoever holds the lock may drive: packets are read from the TUN one by one and fed to the stack,
+ * with a fresh time for each (a write in between runs the peer's receive path: microseconds), then
+ * what is due expires, then the batch ends. There is one buffer a process: only the holder of the
+ * lock reads.
  *
- * A turn without a limit still ends after TURN_MAX packets, so that others get the lock; *drained says whether it should be
- * continued.
+ * A turn without a limit still ends after TURN_MAX packets, so that others get the lock; *drained
+ * says whether it should be continued.
  *
- * last_drive is the sign by which the loops see that the program itself drives (loop.h); they mark their own threads
- * with drive_not_program.
+ * last_drive is the sign by which the loops see that the program itself drives (loop.h); they mark
+ * their own threads with drive_not_program.
  */
 #include <errno.h>
 #include <string.h>
@@ -81,7 +83,8 @@ static void op_random(struct env *env, void *buf, size_t len)
     }
     random_left -= (uint32_t)len;
     memcpy(buf, random_pool + random_left, len);
-    memset(random_pool + random_left, 0, len); /* a number is used once, and not to be found later */
+    memset(random_pool + random_left, 0,
+           len); /* a number is used once, and not to be found later */
 }
 
 const struct env_ops session_ops = {.emit = op_emit, .grow = op_grow, .random = op_random};

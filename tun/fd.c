@@ -1,9 +1,10 @@
 /*
  * fd.c - theory of operation: our descriptors must not stand in a program's way.
  *
- * A program expects its next descriptor to be the lowest free one, and programs with select abort at 1024. So ours are
- * moved to 1024 and above. Where the soft limit forbids that (1024 is what most shells have) they go right below it. Each
- * one is announced to session_fd_hook, so that the library can hide it.
+ * A program expects its next descriptor to be the lowest free one, and programs with select abort
+ * at 1024. So ours are moved to 1024 and above. Where the soft limit forbids that (1024 is what
+ * most shells have) they go right below it. Each one is announced to session_fd_hook, so that the
+ * library can hide it.
  */
 #include "tun/fd.h"
 

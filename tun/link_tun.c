@@ -1,19 +1,21 @@
 /*
  * link_tun.c - theory of operation: one TUN queue with a virtio header before each packet.
  *
- * Out: one writev a packet. The virtio header and the packet's own headers go together as one block; the payload comes
- * from the send ring where it lies. The kernel's receive path runs inside our write, so the peer's acknowledgment is
- * usually in the queue when it returns.
+ * Out: one writev a packet. The virtio header and the packet's own headers go together as one
+ * block; the payload comes from the send ring where it lies. The kernel's receive path runs inside
+ * our write, so the peer's acknowledgment is usually in the queue when it returns.
  *
- * In: one read a packet. The buffer is entered 6 bytes late so that the IP header, behind the 10 bytes of the virtio
- * header, lies aligned to 16. A packet with a partial checksum comes from a local sender: it has crossed no wire, so
- * it counts as good.
+ * In: one read a packet. The buffer is entered 6 bytes late so that the IP header, behind the 10
+ * bytes of the virtio header, lies aligned to 16. A packet with a partial checksum comes from a
+ * local sender: it has crossed no wire, so it counts as good.
  *
- * Offload: the bits that can be refused are asked for in falling order; caps tells what the kernel took. The rules of
- * the header are those of linux/virtio_net.h as drivers/net/tun.c checks them: hdr_len is exact, so that the payload
- * lands in pages; gso_size never goes without NEEDS_CSUM; ECN marks a super-segment whose first part carries CWR.
+ * Offload: the bits that can be refused are asked for in falling order; caps tells what the kernel
+ * took. The rules of the header are those of linux/virtio_net.h as drivers/net/tun.c checks them:
+ * hdr_len is exact, so that the payload lands in pages; gso_size never goes without NEEDS_CSUM; ECN
+ * marks a super-segment whose first part carries CWR.
  *
- * Deliberately missing: UDP segments to us (no USO bits: core wants one datagram per packet), more than one queue.
+ * Deliberately missing: UDP segments to us (no USO bits: core wants one datagram per packet), more
+ * than one queue.
  */
 #include "tun/link.h"
 

@@ -1,11 +1,14 @@
 /*
- * lock.c - theory of operation: the one lock of a session, which may be held by any thread of any member.
+ * lock.c - theory of operation: the one lock of a session, which may be held by any thread of any
+ * member.
  *
- * It is glibc's robust mutex, shared between processes. The kernel walks the list of robust locks of every thread that
- * ends (killed, gone by exec, or returned) and hands a held one to the next waiter with EOWNERDEAD. That one finds a
- * stack in the middle of a change: stack_recover makes the indices anew, and the lock is consistent again.
+ * It is glibc's robust mutex, shared between processes. The kernel walks the list of robust locks
+ * of every thread that ends (killed, gone by exec, or returned) and hands a held one to the next
+ * waiter with EOWNERDEAD. That one finds a stack in the middle of a change: stack_recover makes the
+ * indices anew, and the lock is consistent again.
  *
- * A turn under the lock takes a few microseconds, so a contender first spins about that long, then sleeps in the kernel.
+ * A turn under the lock takes a few microseconds, so a contender first spins about that long, then
+ * sleeps in the kernel.
  *
  * Leaving is where the stack's promises are settled, in this order:
  *     1. work that others left because they did not want to wait (arena->deferred);
@@ -13,8 +16,9 @@
  *     3. timers that came due, and the shared timerfd if an earlier deadline appeared or the old one has passed;
  *     4. the sleepers to wake are noted, the lock is released, and only then are they woken: they will want it.
  *
- * The timerfd is armed lazily: a deadline that moves away leaves it as it is, and the one wake-up too many sets it right.
- * arena->armed is what it is set to. It is written after the call: who dies in between leaves it too early, never too late.
+ * The timerfd is armed lazily: a deadline that moves away leaves it as it is, and the one wake-up
+ * too many sets it right. arena->armed is what it is set to. It is written after the call: who dies
+ * in between leaves it too early, never too late.
  */
 #include "tun/lock.h"
 

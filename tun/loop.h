@@ -1,10 +1,12 @@
 /*
- * loop.h - the libuv loop of a member and of the keeper: the last to drive, never signalled per packet.
+ * loop.h - the libuv loop of a member and of the keeper: the last to drive, never signalled per
+ * packet.
  *
- * A thread of its own (all signals blocked) that sleeps in our epoll set {TUN, timerfd, wake-up, uv_backend_fd}, TUN and timer
- * with EPOLLEXCLUSIVE, and then runs libuv without blocking. It serves timers, and the TUN while every program thread is
- * busy. While program threads drive (arena.last_drive is fresh) it takes itself off the TUN and looks again after
- * LOOP_GRACE, so that busy programs cost it no wake-up per packet.
+ * A thread of its own (all signals blocked) that sleeps in our epoll set {TUN, timerfd, wake-up,
+ * uv_backend_fd}, TUN and timer with EPOLLEXCLUSIVE, and then runs libuv without blocking. It
+ * serves timers, and the TUN while every program thread is busy. While program threads drive
+ * (arena.last_drive is fresh) it takes itself off the TUN and looks again after LOOP_GRACE, so that
+ * busy programs cost it no wake-up per packet.
  */
 #ifndef STANDIN_TUN_LOOP_H
 #define STANDIN_TUN_LOOP_H
@@ -22,12 +24,14 @@ struct loop *loop_start(struct session *s);
 /* Ends and frees it (before exec it is not needed: the thread dies with the image). */
 void loop_stop(struct loop *l);
 
-/* In a forked child: the thread is gone; frees what it left, without touching the parent's descriptors' state. */
+/* In a forked child: the thread is gone; frees what it left, without touching the parent's
+ * descriptors' state. */
 void loop_forget(struct loop *l);
 
 /*
- * Registers itself anew behind everybody else ("first added is first chosen") and asks the other loops to do the same, the
- * keeper's last: called after a new set of the program was armed. l may be NULL (no loop of our own).
+ * Registers itself anew behind everybody else ("first added is first chosen") and asks the other
+ * loops to do the same, the keeper's last: called after a new set of the program was armed. l may
+ * be NULL (no loop of our own).
  */
 void loop_last(struct session *s, struct loop *l);
 

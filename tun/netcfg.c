@@ -1,11 +1,13 @@
 /*
  * netcfg.c - theory of operation: a little rtnetlink.
  *
- * A request is a header, a fixed body and attributes, sent and answered on one socket. Changes ask for an
- * acknowledgment; questions are dumps, walked message by message with a callback that may stop early by what it
- * remembers. Addresses inside are core's (IPv4-mapped) and are turned into the kernel's at this edge only.
+ * A request is a header, a fixed body and attributes, sent and answered on one socket. Changes ask
+ * for an acknowledgment; questions are dumps, walked message by message with a callback that may
+ * stop early by what it remembers. Addresses inside are core's (IPv4-mapped) and are turned into
+ * the kernel's at this edge only.
  *
- * Why not libnl: the keeper is a static program of a few hundred kilobytes that needs five requests.
+ * Why not libnl: the keeper is a static program of a few hundred kilobytes that needs five
+ * requests.
  */
 #include "tun/netcfg.h"
 

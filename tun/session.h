@@ -1,12 +1,14 @@
 /*
- * session.h - the session: one host, many processes. The arena, its lock, its members; create, join, notice a death.
+ * session.h - the session: one host, many processes. The arena, its lock, its members; create,
+ * join, notice a death.
  *
- * The arena is one memfd mapped shared at ARENA_BASE in every member. Its first page is struct arena; the stack follows.
- * The keeper (tun/keeper.c) makes it and holds it; a member joins through the session's abstract socket and receives the
- * arena, the TUN and the shared timerfd. Pointers into the arena may be stored in it; pointers out of it may not.
+ * The arena is one memfd mapped shared at ARENA_BASE in every member. Its first page is struct
+ * arena; the stack follows. The keeper (tun/keeper.c) makes it and holds it; a member joins through
+ * the session's abstract socket and receives the arena, the TUN and the shared timerfd. Pointers
+ * into the arena may be stored in it; pointers out of it may not.
  *
- * The lock is robust: when its holder dies the next one runs stack_recover before it goes on. It is never held across a
- * sleep. All I/O under it goes through sys.h.
+ * The lock is robust: when its holder dies the next one runs stack_recover before it goes on. It is
+ * never held across a sleep. All I/O under it goes through sys.h.
  */
 #ifndef STANDIN_TUN_SESSION_H
 #define STANDIN_TUN_SESSION_H
@@ -44,7 +46,7 @@ struct member {
     uint32_t keeper;
     uint32_t loops;     /* its loop serves the TUN now */
     uint32_t loop_wake; /* number of its loop's wake-up; 0: no loop */
-    uint32_t parent;    /* MEMBER_JOINING of a fork: who made it */
+    uint32_t parent;    /* whose fork made it; 0: nobody's */
     char comm[16];
 };
 
@@ -103,13 +105,15 @@ struct session {
     uint32_t forking;        /* between fork_prepare and the fork: the child's index; 0: none */
     uint32_t keeper_epoch;   /* of the keeper that keeper_fd leads to */
     const char *keeper_path; /* to start another one; NULL: cannot. The caller's, for good */
+    uint64_t arena_ino;      /* of arena_fd */
     bool fds_bad;            /* one of ours was closed behind our back: session_fds_check */
 };
 
 /* The process's session (one at most). */
 extern struct session the_session;
 
-/* Told of every descriptor that tun makes for itself (hide) or closes; NULL by default. Set once, before the first use. */
+/* Told of every descriptor that tun makes for itself (hide) or closes; NULL by default. Set once,
+ * before the first use. */
 extern void (*session_fd_hook)(int fd, bool hide);
 
 enum session_error { /* beside -errno, for messages; texts by session_strerror */
@@ -137,35 +141,39 @@ struct session_result {
 };
 
 /*
- * Starts a keeper for a new session in this network namespace and returns its name and token. keeper_path: the program
- * standin-keeper. The keeper is nobody's child that wait(2) could see (design.md section 2).
+ * Starts a keeper for a new session in this network namespace and returns its name and token.
+ * keeper_path: the program standin-keeper. The keeper is nobody's child that wait(2) could see
+ * (design.md section 2).
  */
 struct session_result session_start(const char *keeper_path, const struct session_config *cfg);
 
-/* Joins the session: maps the arena, receives descriptors (moved to high numbers), becomes a member. */
+/* Joins the session: maps the arena, receives descriptors (moved to high numbers), becomes a
+ * member. */
 struct session_result session_join(struct session *s, const char *name, const char *token);
 
 /*
- * fork. prepare takes the lock and reserves a member for the child, which from then on holds what the caller holds (so
- * the parent may close its own at once); env is the caller's until parent. parent releases the lock and tells the keeper
- * whom to watch; pid < 0: fork failed. child runs in the child before its first stack verb; the lock is not its to
- * release. -ENFILE from prepare (the lock is taken all the same): no place; the child has no session, and
- * session_fork_child returns it.
+ * fork. prepare takes the lock and reserves a member for the child, which from then on holds what
+ * the caller holds (so the parent may close its own at once); env is the caller's until parent.
+ * parent releases the lock and tells the keeper whom to watch; pid < 0: fork failed. child runs in
+ * the child before its first stack verb; the lock is not its to release. -ENFILE from prepare (the
+ * lock is taken all the same): no place; the child has no session, and session_fork_child returns
+ * it.
  */
 int session_fork_prepare(struct session *s, struct env *env);
 void session_fork_parent(struct session *s, struct env *env, pid_t child);
 int session_fork_child(struct session *s);
 
-/* Keeps a session alive without being a member (a launcher): a descriptor to hold open, or -errno. */
+/* Keeps a session alive without being a member (a launcher): a descriptor to hold open, or -errno.
+ */
 int session_hold(const char *name, const char *token);
 
-/* The keeper has gone (keeper_fd is at its end): starts another one with what we hold, or finds the one that another member
- * started. 0, or -EAGAIN (somebody is at it: ask again soon), -errno. */
+/* The keeper has gone (keeper_fd is at its end): starts another one with what we hold, or finds the
+ * one that another member started. 0, or -EAGAIN (somebody is at it: ask again soon), -errno. */
 int session_revive(struct session *s);
 bool session_keeper_gone(const struct session *s);
 
-/* Whether our descriptors still are what they were; what was closed behind our back is fetched again from the keeper. Lock
- * not held. 0 or -errno. */
+/* Whether our descriptors still are what they were; what was closed behind our back is fetched
+ * again from the keeper. Lock not held. 0 or -errno. */
 int session_fds_check(struct session *s);
 
 /* What tells two builds apart whose arenas differ. */
@@ -180,9 +188,10 @@ bool session_parse(const char *text, char name[SESSION_NAME], char token[SESSION
 const char *session_strerror(int code);
 
 /*
- * The lock. session_lock fills env (time, member, ops) and recovers the stack if the last holder died. Between lock and
- * unlock no cancellation, no hooked call, no sleep. session_unlock arms the shared timerfd if an earlier deadline
- * appeared, releases, and then sends the wake-ups that became due.
+ * The lock. session_lock fills env (time, member, ops) and recovers the stack if the last holder
+ * died. Between lock and unlock no cancellation, no hooked call, no sleep. session_unlock arms the
+ * shared timerfd if an earlier deadline appeared, releases, and then sends the wake-ups that became
+ * due.
  */
 void session_lock(struct session *s, struct env *env);
 bool session_trylock(struct session *s, struct env *env);
@@ -195,17 +204,20 @@ void session_defer(struct session *s, uint64_t what);
 /* Monotonic now, by the vDSO. */
 nsec session_now(void);
 
-/* The calling thread is not the program's (a loop): its turns do not count as the program's in arena.last_drive. */
+/* The calling thread is not the program's (a loop): its turns do not count as the program's in
+ * arena.last_drive. */
 void drive_not_program(void);
 
 /*
- * One turn of the stack for whoever calls, lock held: reads up to `max` packets from the TUN (0: as many as there are),
- * feeds them, expires what is due, flushes. Returns packets read; *drained tells that the TUN was empty at the end.
+ * One turn of the stack for whoever calls, lock held: reads up to `max` packets from the TUN (0: as
+ * many as there are), feeds them, expires what is due, flushes. Returns packets read; *drained
+ * tells that the TUN was empty at the end.
  */
 unsigned drive_turn(struct session *s, struct env *env, unsigned max, bool *drained);
 
-/* A wake-up address: an AF_UNIX datagram socket bound to an abstract name made of `number`. The owner of a pollset keeps
- * number in set->owner; wake_send reaches it from any member of the session. */
+/* A wake-up address: an AF_UNIX datagram socket bound to an abstract name made of `number`. The
+ * owner of a pollset keeps number in set->owner; wake_send reaches it from any member of the
+ * session. */
 int wake_open(struct session *s,
               uint32_t *number); /* the descriptor, high and CLOEXEC; or -errno */
 void wake_send(struct session *s, uint32_t number);
@@ -214,8 +226,8 @@ void wake_drain(int fd);
 /* Closes a descriptor of ours and tells the hook. */
 void fd_close(int fd);
 
-/* Moves a descriptor to STANDIN_FD_BASE or above (below the soft limit where that is lower), CLOEXEC. Returns the new one
- * (the old is closed), or the old one when no place was found. */
+/* Moves a descriptor to STANDIN_FD_BASE or above (below the soft limit where that is lower),
+ * CLOEXEC. Returns the new one (the old is closed), or the old one when no place was found. */
 int fd_high(int fd);
 
 #endif

@@ -1,6 +1,7 @@
 /*
- * sys.h - system calls made inline: not libc's (a cancellation point would leave the stack's lock behind), not hooked ones
- * (they would come back to us), without errno. Each returns the kernel's value: >= 0 or -errno.
+ * sys.h - system calls made inline: not libc's (a cancellation point would leave the stack's lock
+ * behind), not hooked ones (they would come back to us), without errno. Each returns the kernel's
+ * value: >= 0 or -errno.
  */
 #ifndef STANDIN_TUN_SYS_H
 #define STANDIN_TUN_SYS_H

@@ -1,5 +1,6 @@
 /*
- * sysio.h - the system calls that tun uses, by name; inline ones (sys.h): never libc's, never hooked, without errno.
+ * sysio.h - the system calls that tun uses, by name; inline ones (sys.h): never libc's, never
+ * hooked, without errno.
  *
  * Each returns what the kernel returns: >= 0 or -errno. Only what is used is here.
  */

@@ -1,10 +1,11 @@
 /*
  * wake.c - theory of operation: a sleeper that any member can reach by a number.
  *
- * A packet wakes one sleeper, but it may concern another: whoever drove then sends one byte to the datagram socket that
- * stands beside the TUN in that sleeper's epoll set. Its abstract name is made of the session's name and a number, so it is
- * reached without a descriptor from every process of the network namespace. A full queue means that it is awake already;
- * a socket that is gone had nobody behind it. So no error matters.
+ * A packet wakes one sleeper, but it may concern another: whoever drove then sends one byte to the
+ * datagram socket that stands beside the TUN in that sleeper's epoll set. Its abstract name is made
+ * of the session's name and a number, so it is reached without a descriptor from every process of
+ * the network namespace. A full queue means that it is awake already; a socket that is gone had
+ * nobody behind it. So no error matters.
  */
 #include <errno.h>
 
