@@ -335,7 +335,7 @@ int udp_shutdown(struct stack *st, struct env *env, struct sock *s, int how)
     (void)env;
     s->rcv_shut = s->rcv_shut || how != LX_SHUT_WR;
     s->snd_shut = s->snd_shut || how != LX_SHUT_RD;
-    sock_notify(st, s, udp_ready(st, s));
+    sock_notify(st, s, NOTIFY_ALL); /* Linux: sk_state_change */
     return s->connected ? 0 : -ERR_NOTCONN; /* Linux: the flags are set nevertheless */
 }
 
