@@ -128,21 +128,19 @@ void lone_init(struct lone *h, uint32_t caps, void (*tune)(struct stack_config *
     }
 }
 
-void lone_fini(struct lone *h)
+int lone_fini(struct lone *h)
 {
     const char *bad = stack_check(h->st);
     struct mem_use use = mem_use(h->st->mem);
-    if (bad) {
-        fatal(bad);
+    for (int k = 0; !bad && k < MEM_KINDS; k++) {
+        bad = use.objs[k] != 0 ? "objects are left" : NULL;
     }
-    for (int k = 0; k < MEM_KINDS; k++) {
-        if (use.objs[k] != 0) {
-            fprintf(stderr, "lone: %u objects of kind %d are left\n", use.objs[k], k);
-            abort();
-        }
+    if (bad) {
+        fprintf(stderr, "lone: %s\n", bad);
     }
     lone_forget(h);
     heap_fini(&h->heap);
+    return bad ? -1 : 0;
 }
 
 struct env *lone_env(struct lone *h)

@@ -32,8 +32,8 @@ struct lone {
 
 void lone_init(struct lone *h, uint32_t caps, void (*tune)(struct stack_config *cfg));
 
-/* Fails unless all invariants hold and no object is left. */
-void lone_fini(struct lone *h);
+/* 0; -1, with a text on stderr, unless all invariants hold and no object is left. */
+int lone_fini(struct lone *h);
 
 struct env *lone_env(struct lone *h);
 

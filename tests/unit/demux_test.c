@@ -297,9 +297,9 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    lone_fini(host);
+    int bad = lone_fini(host);
     free(host);
-    return 0;
+    return bad;
 }
 
 static bool kernel_is_the_model(void)

@@ -40,9 +40,9 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    lone_fini(host);
+    int bad = lone_fini(host);
     free(host);
-    return 0;
+    return bad;
 }
 
 static enum drop parse(const uint8_t *p, size_t len, struct ip_hdr *ip)

@@ -75,9 +75,9 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    lone_fini(host);
+    int bad = lone_fini(host);
     free(host);
-    return 0;
+    return bad;
 }
 
 struct pair {

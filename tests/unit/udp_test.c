@@ -38,9 +38,9 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    lone_fini(host);
+    int bad = lone_fini(host);
     free(host);
-    return 0;
+    return bad;
 }
 
 static void arrive(const char *from, uint16_t sport, const char *to, uint16_t dport, const void *p,
