@@ -13,7 +13,9 @@
  * notification. Level-triggered: it goes to the tail, so that all get their turn when `max` is
  * small, and leaves when found idle. One-shot: it is disabled by being reported. Exclusive: a
  * notification stops at the first such watch whose set has a sleeper that is not being woken
- * already; sets without a sleeper note the readiness and pass it on.
+ * already; the others note the readiness and are not woken. If one of them belongs to the set whose
+ * owner drives the stack just now (st->collecting), it alone gets it: it is awake, and a sleeper that
+ * the kernel passed over when it chose the driver may be stopped.
  *
  * All lists are indices over the live watches; recovery makes them anew.
  */
@@ -238,12 +240,30 @@ static bool wants(const struct watch *w, uint32_t bits)
     return (bits & w->events & ~FLAGS) != 0;
 }
 
+/* Whether an exclusive watch belongs to the set whose owner drives and will collect right after. */
+static bool collector_takes(const struct stack *st, const struct sock *s, uint32_t bits)
+{
+    for (const struct watch *w = s->watches; st->collecting && w; w = w->sock_next) {
+        if (w->set == st->collecting && (w->events & LX_EPOLLEXCLUSIVE) && wants(w, bits)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void sock_notify(struct stack *st, struct sock *s, uint32_t bits)
 {
+    bool collector = collector_takes(st, s, bits);
     bool served = false; /* an exclusive watch has a sleeper on its way */
     for (struct watch *w = s->watches; w; w = w->sock_next) {
         bool exclusive = (w->events & LX_EPOLLEXCLUSIVE) != 0;
-        if (!wants(w, bits) || (exclusive && served)) {
+        if (!wants(w, bits) || (exclusive && collector && w->set != st->collecting)) {
+            continue;
+        }
+        if (exclusive && served) { /* noted: who was chosen may be stopped */
+            if (!w->in_ready) {
+                ready_push(w);
+            }
             continue;
         }
         bool woken = watch_ready(st, w);
@@ -277,6 +297,9 @@ void pollset_free(struct stack *st, struct pollset *set)
         watch_free(st, set->watches);
     }
     wake_remove(st, set);
+    if (st->collecting == set) {
+        st->collecting = NULL;
+    }
     mem_obj_put(st->mem, set);
 }
 
@@ -439,6 +462,7 @@ static bool set_live(const struct stack *st, const struct pollset *set)
 
 void pollset_rebuild(struct stack *st, struct env *env)
 {
+    st->collecting = NULL;
     unsigned order = min_u32(st->watch_order, HASH_ORDER_MAX);
     st->watch_hash = NULL;
     while (!table_new(st, env, order) && order > 0) {

@@ -104,8 +104,9 @@ struct stack {
     struct sock *touching;
     struct sock *touching2; /* the listener or child beside it */
 
-    struct pollset *wake_head; /* pollset.c */
-    struct watch **watch_hash; /* page run */
+    struct pollset *wake_head;  /* pollset.c */
+    struct pollset *collecting; /* whose owner drives now and collects next: it counts as awake */
+    struct watch **watch_hash;  /* page run */
     uint8_t watch_order;
     uint32_t nwatches;
 

@@ -527,7 +527,9 @@ static void drive_and_collect(struct wait *w, struct env *env)
     bool drained = false;
     collect(w);
     while (w->n == 0 && !drained && w->ep->set) {
+        the_stack()->collecting = w->ep->set;
         drive_turn(&the_session, env, TURN, &drained);
+        the_stack()->collecting = NULL;
         collect(w);
     }
 }
