@@ -7,7 +7,10 @@
  * let go of: most of it before the exec, where another process holds it as well and a failed exec can take it again. The
  * rest is let go of by the new image. For that the list is written even when it is empty.
  *
- * In a vfork child the list is made (its descriptors are its own), nothing is let go of (the member is its parent).
+ * The child of a vfork is no member, but the program it becomes will be, and its parent may close its own descriptors as soon
+ * as exec has happened. So a place is made for it, as fork makes one, that holds what the new program will have: by the
+ * child itself just before exec, or around posix_spawn by the parent, which learns the child's number afterwards. (system
+ * and popen tell no number; there the caller has to keep its descriptor until the command has started.)
  */
 #include "preload/adopt.h"
 
@@ -16,17 +19,20 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "core/check.h"
 #include "preload/config.h"
 #include "preload/enter.h"
 #include "preload/fdtab.h"
 #include "preload/log.h"
+#include "preload/stdio.h"
 #include "tun/sys.h"
 
 #define NAME    "STANDIN_FDS="
 #define ITEM    40   /* "fd:inode," at most */
 #define SEARCH  1024 /* numbers looked at for a descriptor that was moved */
+#define COPIES  64   /* numbers looked at for one that a vfork child copied */
 #define FDS_MAX 512
 
 extern char **environ;
@@ -78,17 +84,35 @@ static bool held_by_others(const struct sock *s, uint32_t me)
     return others != 0;
 }
 
+/* A stack socket that the next program will have. */
+static bool survives(int fd, const struct file *f)
+{
+    return f->kind == FILE_SOCK && !closes_on_exec(fd) && inode_at(fd) == f->inode;
+}
+
+/* Calls fn for each descriptor that may survive. What a vfork child copied is not in the table, which is its parent's:
+ * there the low numbers are looked at themselves. */
+static void each(void (*fn)(int fd, struct file *f, void *arg), void *arg)
+{
+    fdtab_each(fn, arg);
+    for (int fd = 0; self.vfork_child && fd < COPIES; fd++) {
+        struct stat st;
+        struct file *f = NULL;
+        if (sys3(SYS_fstat, fd, (long)&st, 0) == 0 && S_ISSOCK(st.st_mode)) {
+            f = fdtab_by_inode(st.st_ino);
+        }
+        if (f && fdtab_get(fd) != f) {
+            fn(fd, f, arg);
+        }
+    }
+}
+
 static void list_one(int fd, struct file *f, void *arg)
 {
     struct list *l = arg;
-    if (f->kind != FILE_SOCK) {
-        return;
-    }
-    if (closes_on_exec(fd)) {
-        l->alone |= sock_ref_ok(&f->sock) && !held_by_others(f->sock.s, the_session.me);
-        return;
-    }
-    if (inode_at(fd) != f->inode || l->n == FDS_MAX) {
+    if (!survives(fd, f)) {
+        l->alone |= f->kind == FILE_SOCK && sock_ref_ok(&f->sock) &&
+                    !held_by_others(f->sock.s, the_session.me);
         return;
     }
     if (l->used + ITEM > l->room) {
@@ -107,7 +131,7 @@ size_t adopt_list(char *out, size_t room, bool exec)
         return 0;
     }
     memcpy(out, NAME, sizeof NAME - 1);
-    fdtab_each(list_one, &l);
+    each(list_one, &l);
     if (l.n > FDS_MAX || (l.n == 0 && !(exec && l.alone && !hooks_off()))) {
         return 0;
     }
@@ -135,8 +159,55 @@ static void take_again(int fd, struct file *f, void *arg)
     f->let_go = false;
 }
 
-void adopt_exec_begin(void)
+static void hold_survivor(int fd, struct file *f, void *arg)
 {
+    const uint32_t *place = arg;
+    if (survives(fd, f) && sock_ref_ok(&f->sock)) {
+        sock_hold(f->sock.s, *place);
+    }
+}
+
+/* Takes the lock and makes a place that holds what the new program will have; in self.forking. */
+static void place_make(struct env *env)
+{
+    signals_hold();
+    session_fork_prepare(&the_session, env);
+    self.forking = the_session.forking;
+    if (self.forking) {
+        sock_release_all(the_stack(), env, self.forking);
+        each(hold_survivor, &self.forking);
+    }
+}
+
+/* Releases the lock; child: the process it is for, or < 0: there is none. */
+static void place_give(struct env *env, pid_t child)
+{
+    the_session.forking = self.forking;
+    session_fork_parent(&the_session, env, child);
+    signals_let();
+}
+
+void adopt_spawn_begin(void)
+{
+    place_make(&self.env);
+    session_unlock(&the_session, &self.env);
+    signals_let();
+}
+
+void adopt_spawn_done(pid_t child)
+{
+    signals_hold();
+    session_lock(&the_session, &self.env);
+    place_give(&self.env, child);
+}
+
+void adopt_exec_begin(bool hands)
+{
+    if (self.vfork_child && hands) {
+        place_make(&self.env);
+        place_give(&self.env, (pid_t)sys3(SYS_getpid, 0, 0, 0));
+        return;
+    }
     struct env *env = hooks_off() ? NULL : enter_if_member();
     if (env) {
         fdtab_each(let_go, env);
@@ -144,13 +215,20 @@ void adopt_exec_begin(void)
     }
 }
 
-void adopt_exec_failed(void)
+void adopt_exec_failed(bool hands)
 {
-    struct env *env = hooks_off() ? NULL : enter_if_member();
-    if (env) {
-        fdtab_each(take_again, env);
-        leave(env);
+    bool place = self.vfork_child && hands;
+    struct env *env = hooks_off() && !place ? NULL : enter_if_member();
+    if (!env) {
+        return;
     }
+    if (place) {
+        sock_release_all(the_stack(), env,
+                         self.forking); /* the keeper clears it when the child ends */
+    } else {
+        fdtab_each(take_again, env);
+    }
+    leave(env);
 }
 
 /* ------------------------------------------------------------------ after exec */
@@ -241,6 +319,9 @@ void adopt_inherited(void)
         return;
     }
     adopt_items(config.text[CONFIG_FDS]);
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        stdio_arrived(fd);
+    }
     adopt_release_rest();
     config.entry[CONFIG_FDS] = NULL;
 }

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 /*
  * Writes "STANDIN_FDS=fd:inode,..." for the descriptors of ours that exec leaves open, in this process's own descriptor
@@ -15,9 +16,13 @@
 size_t adopt_list(char *out, size_t room, bool exec);
 
 /* Around an exec of this process: lets go of the sockets that close on exec, and takes them again when it fails. One that
- * nobody else holds is kept until the new program, or the keeper, sees what became of us. */
-void adopt_exec_begin(void);
-void adopt_exec_failed(void);
+ * nobody else holds is kept until the new program sees what became of it. hands: the list is not empty. */
+void adopt_exec_begin(bool hands);
+void adopt_exec_failed(bool hands);
+
+/* Around a posix_spawn that hands sockets over: they are held for the child from now on. child < 0: it failed. */
+void adopt_spawn_begin(void);
+void adopt_spawn_done(pid_t child);
 
 /* At start-up: takes over what STANDIN_FDS names, each verified by its inode, and lets go of what the program held before
  * the exec and does not have any more. Joins the session if there is anything to take over. */

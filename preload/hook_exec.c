@@ -24,6 +24,7 @@ extern char **environ;
 struct lacks {
     const char *line[CONFIG_COUNT + 1]; /* "NAME=value" */
     size_t n;
+    bool hands; /* stack sockets stay open */
     char fds[TEXT_ROOM];
     char preload[TEXT_ROOM];
 };
@@ -64,6 +65,7 @@ static const char *preload_line(char *const envp[], char *out, size_t room)
 static void find_lacks(struct lacks *l, char *const envp[], bool exec)
 {
     l->n = 0;
+    l->hands = false;
     if (config.disable || !config.library[0]) {
         return;
     }
@@ -83,6 +85,7 @@ static void find_lacks(struct lacks *l, char *const envp[], bool exec)
     }
     if (adopt_list(l->fds, sizeof l->fds, exec)) {
         l->line[l->n++] = l->fds;
+        l->hands = strchr(l->fds, ':') != NULL;
     }
 }
 
@@ -126,10 +129,10 @@ static void merge(char **out, char *const envp[], const struct lacks *l)
 /* ------------------------------------------------------------------ exec */
 
 /* An exec that came back has failed: what was let go of is taken again. */
-static int came_back(int ret)
+static int came_back(int ret, bool hands)
 {
     int saved = errno;
-    adopt_exec_failed();
+    adopt_exec_failed(hands);
     errno = saved;
     return ret;
 }
@@ -137,29 +140,29 @@ static int came_back(int ret)
 HOOK int execve(const char *path, char *const argv[], char *const envp[])
 {
     REPAIR(envp, true);
-    adopt_exec_begin();
-    return came_back(real.execve(path, argv, env));
+    adopt_exec_begin(lacks.hands);
+    return came_back(real.execve(path, argv, env), lacks.hands);
 }
 
 HOOK int execveat(int dir, const char *path, char *const argv[], char *const envp[], int flags)
 {
     REPAIR(envp, true);
-    adopt_exec_begin();
-    return came_back(real.execveat(dir, path, argv, env, flags));
+    adopt_exec_begin(lacks.hands);
+    return came_back(real.execveat(dir, path, argv, env, flags), lacks.hands);
 }
 
 HOOK int fexecve(int fd, char *const argv[], char *const envp[])
 {
     REPAIR(envp, true);
-    adopt_exec_begin();
-    return came_back(real.fexecve(fd, argv, env));
+    adopt_exec_begin(lacks.hands);
+    return came_back(real.fexecve(fd, argv, env), lacks.hands);
 }
 
 HOOK int execvpe(const char *file, char *const argv[], char *const envp[])
 {
     REPAIR(envp, true);
-    adopt_exec_begin();
-    return came_back(real.execvpe(file, argv, env));
+    adopt_exec_begin(lacks.hands);
+    return came_back(real.execvpe(file, argv, env), lacks.hands);
 }
 
 HOOK int execv(const char *path, char *const argv[])
@@ -212,10 +215,31 @@ HOOK int execle(const char *path, const char *arg, ...)
 
 /* ------------------------------------------------------------------ spawn, system, popen */
 
+typedef int spawn_fn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *fa,
+                     const posix_spawnattr_t *attr, char *const argv[], char *const envp[]);
+
+/* Holds for the child what it is going to have, while its number is not known. */
+static int spawn_holding(spawn_fn *fn, pid_t *pid, const char *path,
+                         const posix_spawn_file_actions_t *fa, const posix_spawnattr_t *attr,
+                         char *const argv[], char *const envp[])
+{
+    pid_t child;
+    adopt_spawn_begin();
+    int err = fn(&child, path, fa, attr, argv, envp);
+    adopt_spawn_done(err ? -1 : child);
+    if (err == 0 && pid) {
+        *pid = child;
+    }
+    return err;
+}
+
 HOOK int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *fa,
                      const posix_spawnattr_t *attr, char *const argv[], char *const envp[])
 {
     REPAIR(envp, false);
+    if (lacks.hands && !hooks_off()) {
+        return spawn_holding(real.posix_spawn, pid, path, fa, attr, argv, env);
+    }
     return real.posix_spawn(pid, path, fa, attr, argv, env);
 }
 
@@ -223,6 +247,9 @@ HOOK int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actio
                       const posix_spawnattr_t *attr, char *const argv[], char *const envp[])
 {
     REPAIR(envp, false);
+    if (lacks.hands && !hooks_off()) {
+        return spawn_holding(real.posix_spawnp, pid, file, fa, attr, argv, env);
+    }
     return real.posix_spawnp(pid, file, fa, attr, argv, env);
 }
 

@@ -14,6 +14,7 @@
 
 #include <linux/close_range.h>
 
+#include "preload/stdio.h"
 #include "tun/sys.h"
 
 static int bad_fd(void)
@@ -33,6 +34,7 @@ static int dup_done(int from, int to)
 {
     if (to >= 0 && fdtab_get(from)) {
         fdtab_dup(from, to);
+        stdio_arrived(to);
     } else if (to >= 0) {
         fdtab_fresh(to);
     }

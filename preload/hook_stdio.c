@@ -3,6 +3,9 @@
  * find the placeholder. So fdopen of a stack socket makes a custom stream (fopencookie) whose read, write and close are the
  * hooks, with the descriptor's number put back where fileno looks for it. dprintf formats into memory and writes.
  *
+ * The standard streams become such streams when a socket of ours arrives at their number, by exec or by dup2: what a
+ * program writes with printf from then on goes to the socket. They stay so; the hooks pass through for anything else.
+ *
  * A socket that is not ours gets libc's own stream. One that is handed to the kernel later keeps the custom one, whose hooks
  * then pass through.
  */
@@ -11,6 +14,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+
+#include "preload/stdio.h"
 
 static ssize_t stream_read(void *cookie, char *buf, size_t len)
 {
@@ -58,6 +63,39 @@ HOOK FILE *fdopen(int fd, const char *mode)
     }
     fp->_fileno = fd;
     return fp;
+}
+
+/* What was printed and not written yet belongs to what the number means now. */
+static void move_output(FILE *from, FILE *to)
+{
+    fwrite(from->_IO_write_base, 1, (size_t)(from->_IO_write_ptr - from->_IO_write_base), to);
+    from->_IO_write_ptr = from->_IO_write_base;
+}
+
+void stdio_arrived(int fd)
+{
+    static FILE *ours[3];
+    if ((unsigned)fd > STDERR_FILENO || !hook_sock(fd)) {
+        return;
+    }
+    FILE **place = fd == STDIN_FILENO ? &stdin : fd == STDOUT_FILENO ? &stdout : &stderr;
+    FILE *was = *place;
+    if (was == ours[fd] || was->_IO_read_ptr != was->_IO_read_end) {
+        return; /* input that was read already is not lost */
+    }
+    int saved = errno;
+    FILE *fp = fdopen(fd, fd == STDIN_FILENO ? "r" : "w");
+    if (fp) {
+        if (fd == STDERR_FILENO) {
+            setvbuf(fp, NULL, _IONBF, 0);
+        }
+        if (fd != STDIN_FILENO) {
+            move_output(was, fp);
+        }
+        ours[fd] = fp;
+        *place = fp;
+    }
+    errno = saved;
 }
 
 HOOK int vdprintf(int fd, const char *format, va_list ap)
