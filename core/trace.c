@@ -113,7 +113,7 @@ static void put_state(struct text *t, const struct event *ev)
     const int func_max = (int)sizeof ev->u.state.func;
     size_t start = t->len;
     put(t, "= %s -> %s", state_text(ev->u.state.from), state_text(ev->u.state.to));
-    put(t, "%*s%.*s:%u", (int)(start + 28 > t->len ? start + 28 - t->len : 1), "", func_max,
+    put(t, "%*s%.*s:%u", (int)(start + 31 > t->len ? start + 31 - t->len : 1), "", func_max,
         ev->u.state.func, ev->u.state.line);
 }
 
@@ -124,7 +124,7 @@ static void put_timer(struct text *t, const struct event *ev)
         "tlp", "reorder", "syn-ack", "user",      "pace"};
     const char *name = name_in(names, ARRAY_LEN(names), ev->u.timer.timer);
     if (ev->u.timer.act == EVT_SET) {
-        put(t, "* %s set, %.6f s", name, (double)(ev->u.timer.at - ev->at) / (double)SEC);
+        put(t, "* %s set, %.6f s", name, ((double)ev->u.timer.at - (double)ev->at) / (double)SEC);
     } else {
         put(t, "* %s %s", name, ev->u.timer.act == EVT_FIRED ? "fired" : "cancelled");
     }

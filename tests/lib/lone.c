@@ -62,7 +62,7 @@ static void judge(struct lone_pkt *k)
 {
     uint8_t proto;
     uint8_t *p = k->p;
-    size_t said = p[0] >> 4 == 4 ? (size_t)p[2] << 8 | p[3] : (size_t)40 + (p[4] << 8 | p[5]);
+    size_t said = p[0] >> 4 == 4 ? (size_t)p[2] << 8 | p[3] : (size_t)40 + (size_t)(p[4] << 8 | p[5]);
     if (said != k->len) {
         fatal("a packet's length field is wrong");
     }
