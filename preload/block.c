@@ -172,13 +172,18 @@ void block_unkeep(void)
     }
 }
 
+static bool kept_is(const struct block *b)
+{
+    return mine.kept.s == b->sock.s && mine.kept.id == b->sock.id && mine.kept.gen == b->sock.gen &&
+           mine.kept_events == b->events;
+}
+
 /* The one watch for this wait, entered. False: no memory. */
 static bool keep(struct env *env, const struct block *b)
 {
     struct sock *s = b->sock.s;
     const struct watch *w = pollset_find(the_stack(), self.set, KEPT_KEY);
-    if (w && w->sock == s && mine.kept.id == b->sock.id && mine.kept.gen == b->sock.gen &&
-        mine.kept_events == b->events) {
+    if (w && w->sock == s && kept_is(b)) {
         return true;
     }
     block_unkeep();
@@ -264,6 +269,17 @@ static bool interrupted(const struct block *b)
     return true;
 }
 
+/* One turn on behalf of this wait: an exclusive event that comes with it need wake nobody else. Entered. */
+static bool drive(struct env *env, const struct block *b)
+{
+    struct stack *st = the_stack();
+    bool drained;
+    st->collecting = kept_is(b) ? self.set : NULL;
+    drive_turn(&the_session, env, TURN, &drained);
+    st->collecting = NULL;
+    return drained;
+}
+
 /* Drives until the socket is ready, or there is nothing to drive. Entered. */
 static enum block_result drive_for(struct env *env, const struct block *b)
 {
@@ -274,7 +290,7 @@ static enum block_result drive_for(struct env *env, const struct block *b)
         if (!sock_ref_ok(&b->sock)) {
             return BLOCK_GONE;
         }
-        drive_turn(&the_session, env, TURN, &drained);
+        drained = drive(env, b);
         if (!sock_ref_ok(&b->sock)) {
             return BLOCK_GONE;
         }

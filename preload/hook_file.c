@@ -122,15 +122,6 @@ long my_sendfile(int out, struct file *f, int in, off_t *offset, size_t count)
     return sent;
 }
 
-HOOK ssize_t sendfile(int out, int in, off_t *offset, size_t count)
-{
-    struct file *f = hook_sock(out);
-    if (!f) {
-        return real.sendfile(out, in, offset, count); /* from a socket: EINVAL */
-    }
-    return hook_ret(my_sendfile(out, f, in, offset, count));
-}
-
 /* ------------------------------------------------------------------ splice */
 
 static bool is_pipe(int fd)
@@ -197,6 +188,9 @@ static long splice_ours(int in, struct file *from, const off64_t *in_off, int ou
     if (!is_pipe(from ? out : in)) {
         return -EINVAL;
     }
+    if (from ? in_off != NULL : out_off != NULL) {
+        return -EINVAL; /* a socket has no offsets */
+    }
     if (in_off || out_off) {
         return -ESPIPE;
     }
@@ -211,4 +205,20 @@ HOOK ssize_t splice(int in, off64_t *in_off, int out, off64_t *out_off, size_t l
         return real.splice(in, in_off, out, out_off, len, flags);
     }
     return hook_ret(splice_ours(in, from, in_off, out, to, out_off, len, flags));
+}
+
+/* ------------------------------------------------------------------ sendfile's hook */
+
+HOOK ssize_t sendfile(int out, int in, off_t *offset, size_t count)
+{
+    struct file *to = hook_sock(out);
+    if (to) {
+        pthread_testcancel();
+        return hook_ret(my_sendfile(out, to, in, offset, count));
+    }
+    struct file *from = hook_sock(in);
+    if (from && !offset && is_pipe(out)) { /* Linux: a splice */
+        return hook_ret(splice_ours(in, from, NULL, out, NULL, NULL, count, 0));
+    }
+    return real.sendfile(out, in, offset, count); /* from a socket to anything else: EINVAL */
 }

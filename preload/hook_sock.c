@@ -16,6 +16,7 @@
 #include "preload/epset.h"
 #include "preload/hook.h"
 #include "preload/sa.h"
+#include "preload/sleep.h"
 #include "tun/sysio.h"
 
 #define SOCK_FLAGS (SOCK_NONBLOCK | SOCK_CLOEXEC)
@@ -289,6 +290,7 @@ long my_accept4(int fd, struct file *f, struct sockaddr *sa, socklen_t *len, int
     if (flags & ~SOCK_FLAGS) {
         return -EINVAL;
     }
+    sleep_begin();
     struct sock_ref ref = f->sock;
     struct env *env;
     struct sock *s = hook_enter(&env, &ref);
@@ -299,7 +301,7 @@ long my_accept4(int fd, struct file *f, struct sockaddr *sa, socklen_t *len, int
     int family = s->family;
     nsec timeout = s->opt.rcvtimeo;
     struct block b = {.sock = ref,
-                      .events = LX_POLLIN,
+                      .events = LX_POLLIN | LX_EPOLLEXCLUSIVE,
                       .kernel_fd = {f->twin_fd, f->twin6_fd},
                       .deadline = block_deadline(timeout),
                       .restart = timeout == 0};
@@ -443,6 +445,7 @@ static bool may_move(const struct file *f)
 
 long my_connect(int fd, struct file *f, const struct sockaddr *sa, socklen_t len)
 {
+    sleep_begin();
     const struct sock *s = f->sock.s;
     bool stream = s->type == LX_SOCK_STREAM;
     struct endpoint to = {0};

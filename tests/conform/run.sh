@@ -10,7 +10,7 @@ set -u
 here=$(cd "$(dirname "$0")" && pwd)
 limit=${CONFORM_TIMEOUT:-30}
 
-plain() { env -u LD_PRELOAD -u STANDIN_SESSION -u STANDIN_FDS "$@"; }
+plain() { env STANDIN_DISABLE=1 "$@"; } # exec puts LD_PRELOAD back where it was taken away
 
 # one NAME SIDE-PREFIX COMMAND...: runs the pair; the test under the prefix command
 one() {
@@ -44,16 +44,15 @@ side_kernel() {
     in_test="nsenter -n -t $holder"
     $in_test ip link set lo up
     $in_test bash -c "$(declare -f addresses); addresses tc1 2"
-    mac=$(cat /sys/class/net/tc0/address)
+    mac=$(ip -o link show tc0 | sed 's/.*link.ether \([0-9a-f:]*\).*/\1/')
     $in_test ip neigh replace 10.77.0.99 lladdr "$mac" dev tc1 nud permanent # nobody answers, silently
-    $in_test ping -c1 -W1 10.77.0.1 >/dev/null
-    sysctl -q -w net.ipv4.tcp_congestion_control=cubic
     for name in $names; do
         one "$name" "$out/$name.kernel" $in_test
     done
 }
 
 side_stack() {
+    ip link set lo up
     exec 9<>/dev/udp/10.77.0.1/9 # the session begins here and is the children's
     for name in $names; do
         one "$name" "$out/$name.stack" env

@@ -26,6 +26,7 @@ void peer(void)
     }
     printf("peer: %zu back, same %d\n", got, memcmp(buf, back, TOTAL) == 0);
     wait(NULL);
+    hear();
     send_all(fd, "more", 4);
     tell();
 }
@@ -57,6 +58,8 @@ void test(void)
     printf("relayed %zu\n", sum);
     nonblock(fd);
     say("nothing there", splice(fd, NULL, p[1], NULL, 100, SPLICE_F_NONBLOCK));
+    fcntl(fd, F_SETFL, 0);
+    tell();
     hear();
     await(fd, POLLIN);
     say("sendfile from a socket", sendfile(p[1], fd, NULL, 4));
