@@ -78,14 +78,14 @@ head -c $((MIB << 20)) /dev/urandom >"$work/kernel/html/file"
 sum=$(sha256sum <"$work/kernel/html/file" | cut -d ' ' -f 1)
 echo "   SHA-256 $sum"
 start nginx -c "$work/kernel/nginx.conf" -e "$work/kernel/error.log"
-await curl -sf -o /dev/null "http://127.0.0.1:8000/" -w '' -I
+await curl -sf -o /dev/null -I http://127.0.0.1:8000/file
 
 say "Unmodified curl fetches it over our stack"
 start tcpdump -i any -n -l --immediate-mode -c 3 "tcp port 8000 and host $OURS" >"$work/dump" 2>"$work/dump.err"
 dump=$last
 await grep -q 'listening on' "$work/dump.err"
 show "standin run curl -o got http://$KERNEL:8000/file"
-ours=$("$standin" run curl -sSf -m 120 -o "$work/got" -w '%{speed_download}' "http://$KERNEL:8000/file")
+"$standin" run curl -sSf -m 120 -o "$work/got" "http://$KERNEL:8000/file"
 got=$(sha256sum <"$work/got" | cut -d ' ' -f 1)
 echo "   SHA-256 $got"
 [[ $got == "$sum" ]] || { echo "demo: the file is not the same" >&2; exit 1; }
@@ -102,7 +102,7 @@ show "standin run nginx"
 "$standin" run nginx -c "$work/ours/nginx.conf" -e "$work/ours/error.log"
 await curl -sf -m 1 -o /dev/null -I "http://$OURS/file"
 show "curl -o back http://$OURS/file"
-served=$(curl -sSf -m 120 -o "$work/back" -w '%{speed_download}' "http://$OURS/file")
+curl -sSf -m 120 -o "$work/back" "http://$OURS/file"
 back=$(sha256sum <"$work/back" | cut -d ' ' -f 1)
 echo "   SHA-256 $back"
 [[ $back == "$sum" ]] || { echo "demo: the file is not the same" >&2; exit 1; }
@@ -121,9 +121,18 @@ ip address add 10.78.0.1/24 dev demo0
 ip link set demo0 up
 nsenter --net="/proc/$far/ns/net" ip address add $FAR/24 dev demo1
 nsenter --net="/proc/$far/ns/net" ip link set demo1 up
-kernel=$(nsenter --net="/proc/$far/ns/net" curl -sSf -m 120 -o "$work/got" -w '%{speed_download}' \
-    "http://10.78.0.1:8000/file")
 
-say "Speed"
-echo "   our stack: $(speed "$ours") down, $(speed "$served") served;" \
+# Bytes a second to nowhere, the best of five, the three taking turns.
+fetch() { curl -sSf -m 120 -o /dev/null -w '%{speed_download}' "$1"; }
+export -f fetch
+best() { awk -v a="$1" -v b="$2" 'BEGIN { print (a > b) ? a : b }'; }
+down=0 served=0 kernel=0
+for _ in 1 2 3 4 5; do
+    down=$(best "$down" "$("$standin" run bash -c "fetch http://$KERNEL:8000/file")")
+    served=$(best "$served" "$(fetch "http://$OURS/file")")
+    kernel=$(best "$kernel" "$(nsenter --net="/proc/$far/ns/net" bash -c 'fetch http://10.78.0.1:8000/file')")
+done
+
+say "Speed (best of five; make bench measures with care)"
+echo "   our stack: $(speed "$down") down, $(speed "$served") served;" \
     "the kernel's, across a veth pair: $(speed "$kernel") down"

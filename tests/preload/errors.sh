@@ -16,7 +16,7 @@ says()
     [[ ! -s $work/stdout ]]
     head -n 1 "$work/stderr" | grep -q '^standin: '
     grep -qE -- "$pattern" "$work/stderr"
-    nothing_left
+    await 2 nothing_left
 }
 
 run() { "$STANDIN" run "$@"; }
@@ -109,9 +109,8 @@ in_use()
     ip link add dummy-t type veth peer name dummy-p
     ip address add 10.99.0.2/24 dev dummy-t
     ip link set dummy-t up
-    status_of says 125 'in use' run --addr 10.99.0.2/24 true
+    says 125 'in use' run --addr 10.99.0.2/24 true
     ip link del dummy-t
-    ((rc == 0))
 }
 
 missing_parts()

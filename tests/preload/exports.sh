@@ -1,6 +1,7 @@
 #!/bin/bash
 # exports.sh - the shared object gives the program exactly the hooks of calls.h, each is really taken, and none is met by
 # our own code.
+set -euo pipefail
 # shellcheck source=tests/preload/lib.sh
 . "$(dirname "$0")/lib.sh"
 LIB=$BUILD/libstandin.so

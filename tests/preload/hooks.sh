@@ -1,12 +1,13 @@
 #!/bin/bash
 # hooks.sh - descriptors, signals and cancellation on stack sockets: the same programs on the kernel (127.0.0.1) and on us.
+set -euo pipefail
 # shellcheck source=tests/preload/lib.sh
 . "$(dirname "$0")/lib.sh"
 LIB=$BUILD/libstandin.so
 ip link set lo up
 
 on_kernel() { "$1" 127.0.0.1 "${@:2}"; }
-on_us() { LD_PRELOAD=$LIB "$1" $OURS4 "${@:2}"; }
+on_us() { LD_PRELOAD=$LIB "$1" "$OURS4" "${@:2}"; }
 
 same_descriptors()
 {

@@ -1,5 +1,6 @@
 /*
- * probe NAME... - whether each function, looked up as any program would, is libstandin's. Prints those that are not.
+ * probe NAME... - whether each function, looked up as any program would, is libstandin's. Prints
+ * those that are not.
  */
 #include <dlfcn.h>
 #include <stdio.h>

@@ -1,5 +1,7 @@
 #!/bin/bash
 # same.sh - programs that open no socket are as they were: same output, same status, not one byte more.
+set -euo pipefail
+# shellcheck disable=SC2016 # the programs expand
 # shellcheck source=tests/preload/lib.sh
 . "$(dirname "$0")/lib.sh"
 LIB=$BUILD/libstandin.so

@@ -1,6 +1,6 @@
 /*
- * sigstorm ADDRESS TEST - signals while a thread sends, receives and sleeps on TCP sockets of ADDRESS, one of this host's.
- * Prints "TEST ok ..." and returns 0, or says what was wrong.
+ * sigstorm ADDRESS TEST - signals while a thread sends, receives and sleeps on TCP sockets of
+ * ADDRESS, one of this host's. Prints "TEST ok ..." and returns 0, or says what was wrong.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -305,9 +305,11 @@ static void inside(void)
     printf("inside ok: handlers sent and received\n");
 }
 
-/* ------------------------------------------------------------------ faults, alternate stacks, signalfd */
+/* ------------------------------------------------------------------ faults, alternate stacks,
+ * signalfd */
 
-/* A bad buffer: EFAULT as the kernel's, or the program's own handler, which leaves; then all goes on. */
+/* A bad buffer: EFAULT as the kernel's, or the program's own handler, which leaves; then all goes
+ * on. */
 static void fault(void)
 {
     char c;
