@@ -595,6 +595,20 @@ static void forget_all(struct tcp *c)
     c->s.err = ERR_CONNABORTED;
 }
 
+/* tcp_done may have been cut short after the change of state: what is not marked is free. */
+static void forget_unsent(struct tcp *c)
+{
+    ring_init(&c->sq, 0);
+    c->tx = (struct txq){0};
+    c->ooo = (struct ranges){0};
+    c->nrecent = 0;
+    c->snd.una = c->snd.nxt;
+    c->want_out = c->want_ack = false;
+    for (int k = 0; k < TT_COUNT; k++) {
+        c->due[k] = NEVER;
+    }
+}
+
 bool tcp_rebuild(struct stack *st, struct env *env, struct sock *s)
 {
     struct tcp *c = tcp_of(s);
@@ -605,6 +619,9 @@ bool tcp_rebuild(struct stack *st, struct env *env, struct sock *s)
     c->nhalf = c->nacc = 0;
     c->in_flush = false;
     c->flush_next = NULL;
+    if (c->state == TCP_CLOSED || c->state == TCP_LISTEN) {
+        forget_unsent(c);
+    }
     if (!marks_fit(st, c)) {
         forget_all(c);
     }

@@ -36,6 +36,13 @@ void drive_not_program(void)
     not_program = true;
 }
 
+void drive_seen(struct session *s, const struct env *env)
+{
+    if (!not_program) {
+        __atomic_store_n(&s->arena->last_drive, env->now, __ATOMIC_RELAXED);
+    }
+}
+
 void drive_forked(void)
 {
     random_left = 0; /* not the same numbers as the parent */
@@ -114,13 +121,11 @@ unsigned drive_turn(struct session *s, struct env *env, unsigned max, bool *drai
         }
         stack_input(s->stack, env, &in);
     }
-    if (env->now >= stack_deadline(s->stack)) {
+    if (*drained && env->now >= stack_deadline(s->stack)) {
         stack_expire(s->stack, env);
     } else {
         stack_flush(s->stack, env);
     }
-    if (!not_program) {
-        __atomic_store_n(&s->arena->last_drive, env->now, __ATOMIC_RELAXED);
-    }
+    drive_seen(s, env);
     return n;
 }

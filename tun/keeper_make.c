@@ -28,6 +28,7 @@
 
 #define SETUP_NAME   "@standin-setup"
 #define SETUP_TIME   (6 * SEC) /* less than the patience of who waits for us */
+#define NAME_WAIT    (1 * SEC)
 #define SUBNETS      256u
 #define TXQUEUELEN   8192u
 #define MTU_DEFAULT  1500u
@@ -413,6 +414,21 @@ struct session_result keeper_make(struct keeper *k, const struct order *o)
     return r;
 }
 
+/* The keeper before us may not have closed its last descriptor yet. */
+static int listen_again(struct keeper *k, const char *name)
+{
+    const struct timespec nap = {.tv_nsec = MSEC};
+    nsec until = session_now() + NAME_WAIT;
+
+    int err = keeper_listen(k, name);
+    while (err == -EADDRINUSE && session_now() < until) {
+        sys_close(k->listen_fd);
+        sys_nanosleep(&nap);
+        err = keeper_listen(k, name);
+    }
+    return err;
+}
+
 struct session_result keeper_resume(struct keeper *k, const struct order *o,
                                     const int fds[FD_PASS_MAX])
 {
@@ -434,7 +450,7 @@ struct session_result keeper_resume(struct keeper *k, const struct order *o,
     link_of_fd(&s->link, fds[WELCOME_TUN], s->stack->mtu, s->stack->caps);
     err = make_sockets(s);
     if (!err) {
-        err = keeper_listen(k, s->arena->name);
+        err = listen_again(k, s->arena->name);
     }
     if (err) {
         return failed(err, err, "make the session's socket");

@@ -351,6 +351,8 @@ static void look_after(struct keeper *k, uint32_t i)
     k->missed[i] = 0;
     if (m->state == MEMBER_LIVE && !k->guard[i] && !guard_find(k, i)) {
         gone(k, i, MEMBER_LIVE);
+    } else if (m->state == MEMBER_DEAD) { /* the keeper before us died while clearing it */
+        gone(k, i, MEMBER_DEAD);
     }
 }
 

@@ -115,6 +115,7 @@ static void taken(struct session *s, struct env *env, int err)
         pthread_mutex_consistent(&s->arena->lock);
     }
     s->arena->lock_owner = s->me;
+    drive_seen(s, env);
 }
 
 void session_lock(struct session *s, struct env *env)
@@ -167,6 +168,9 @@ static void settle(struct session *s, struct env *env)
     }
     nsec at = stack_deadline(st);
     if (UNLIKELY(at <= env->now)) {
+        bool
+            drained; /* what arrived before the deadline counts before it: no retransmission of what is acknowledged */
+        drive_turn(s, env, 0, &drained);
         stack_expire(st, env);
         at = stack_deadline(st);
     }

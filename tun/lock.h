@@ -15,6 +15,9 @@ int lock_init(struct arena *a);
 /* Reads the clocks into env. Lock held. */
 void lock_clock(struct env *env);
 
+/* The program's thread is in the stack, for the loops to see. Lock held. */
+void drive_seen(struct session *s, const struct env *env);
+
 /* In a forked child: forgets what belongs to the parent's thread. */
 void lock_forked(void);
 void drive_forked(void);

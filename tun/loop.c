@@ -13,10 +13,10 @@
  * packet that it stands in front of somebody, and moves.
  *
  * A packet that does wake the loop came while no program thread slept: they are all busy, or
- * stopped. If one of them has driven the stack within LOOP_GRACE it is about to come back, and will
- * read the packet itself. The loop then takes itself off the TUN, so that the packets behind it
- * cost no wake-up, and looks again soon: still driving, it stays away (up to PAUSE_MAX between
- * looks); else it registers again, finds the TUN readable, and drives.
+ * stopped. If one of them has driven the stack within LOOP_GRACE, or holds the lock now, it is
+ * about to come back, and will read the packet itself. The loop then takes itself off the TUN, so
+ * that the packets behind it cost no wake-up, and looks again soon: still driving, it stays away
+ * (up to PAUSE_MAX between looks); else it registers again, finds the TUN readable, and drives.
  *
  *        on the TUN --packet, program drives--> away --look: program drives--> away, pause doubled
  *            ^                                    |
@@ -133,16 +133,32 @@ void loop_last(struct session *s, struct loop *l)
 
 /* Driving */
 
-static void turn(struct loop *l)
+/* False: somebody holds the lock, who will see what we would have. A wait for it would make him
+ * wake us. */
+static bool try_turn(struct loop *l)
 {
     struct env env;
     bool drained;
 
     do {
-        session_lock(l->s, &env);
+        if (!session_trylock(l->s, &env)) {
+            return false;
+        }
         drive_turn(l->s, &env, 0, &drained);
         session_unlock(l->s, &env);
     } while (!drained);
+    return true;
+}
+
+static void turn(struct loop *l)
+{
+    struct env env;
+
+    if (!try_turn(l)) {
+        session_lock(l->s, &env);
+        session_unlock(l->s, &env);
+        try_turn(l);
+    }
 }
 
 /* Whether a thread of some program drove the stack after `since`. */
@@ -162,8 +178,7 @@ static void on_tun(struct loop *l, nsec now)
     if (stands_in_front(l)) {
         go_last(l);
     }
-    if (!program_drives(l, now - LOOP_GRACE)) {
-        turn(l);
+    if (!program_drives(l, now - LOOP_GRACE) && try_turn(l)) {
         return;
     }
     set_away(l, true);
