@@ -316,6 +316,7 @@ static void indices_clear(struct stack *st)
     st->demux.last = NULL;
     st->watch_hash = NULL;
     st->wake_head = NULL;
+    st->collecting = NULL;
     st->flush_head = NULL;
     st->loop_head = NULL;
     st->loop_tail = NULL;
@@ -367,7 +368,8 @@ static void orphans_sweep(struct stack *st, struct env *env)
 {
     for (struct sock *s = mem_obj_next(st->mem, MEM_TCP, NULL); s;
          s = mem_obj_next(st->mem, MEM_TCP, s)) {
-        if (s->orphan && !sock_held(s) && tcp_state_of(s) == TCP_CLOSED) {
+        enum tcp_state state = tcp_state_of(s);
+        if (s->orphan && !sock_held(s) && (state == TCP_CLOSED || state == TCP_LISTEN)) {
             tcp_close(st, env, s);
         }
     }
