@@ -1,16 +1,19 @@
 /*
- * Theory: across exec the kernel keeps descriptors that are not close-on-exec, and the process, but nothing of ours. The list
- * in STANDIN_FDS says which of them are stack sockets. The new image believes none of it before the descriptor's inode is
- * that of a socket in the arena; a spawn's file actions may have moved them, so a number that does not fit is searched for.
+ * Theory: across exec the kernel keeps descriptors that are not close-on-exec, and the process, but
+ * nothing of ours. The list in STANDIN_FDS says which of them are stack sockets. The new image
+ * believes none of it before the descriptor's inode is that of a socket in the arena; a spawn's
+ * file actions may have moved them, so a number that does not fit is searched for.
  *
- * Members are processes, so the new image is the old member. What it held and does not have any more (close-on-exec) is
- * let go of: most of it before the exec, where another process holds it as well and a failed exec can take it again. The
- * rest is let go of by the new image. For that the list is written even when it is empty.
+ * Members are processes, so the new image is the old member. What it held and does not have any
+ * more (close-on-exec) is let go of: most of it before the exec, where another process holds it as
+ * well and a failed exec can take it again. The rest is let go of by the new image. For that the
+ * list is written even when it is empty.
  *
- * The child of a vfork is no member, but the program it becomes will be, and its parent may close its own descriptors as soon
- * as exec has happened. So a place is made for it, as fork makes one, that holds what the new program will have: by the
- * child itself just before exec, or around posix_spawn by the parent, which learns the child's number afterwards. (system
- * and popen tell no number; there the caller has to keep its descriptor until the command has started.)
+ * The child of a vfork is no member, but the program it becomes will be, and its parent may close
+ * its own descriptors as soon as exec has happened. So a place is made for it, as fork makes one,
+ * that holds what the new program will have: by the child itself just before exec, or around
+ * posix_spawn by the parent, which learns the child's number afterwards. (system and popen tell no
+ * number; there the caller has to keep its descriptor until the command has started.)
  */
 #include "preload/adopt.h"
 
@@ -35,12 +38,11 @@
 #define COPIES  64   /* numbers looked at for one that a vfork child copied */
 #define FDS_MAX 512
 
-extern char **environ;
-
 static uint64_t inode_at(int fd)
 {
-    struct stat st;
-    return sys3(SYS_fstat, fd, (long)&st, 0) < 0 ? 0 : st.st_ino;
+    struct stat st = {0}; /* closed: 0, which is nobody's */
+    sys3(SYS_fstat, fd, (long)&st, 0);
+    return st.st_ino;
 }
 
 /* ------------------------------------------------------------------ before exec */
@@ -90,13 +92,13 @@ static bool survives(int fd, const struct file *f)
     return f->kind == FILE_SOCK && !closes_on_exec(fd) && inode_at(fd) == f->inode;
 }
 
-/* Calls fn for each descriptor that may survive. What a vfork child copied is not in the table, which is its parent's:
- * there the low numbers are looked at themselves. */
+/* Calls fn for each descriptor that may survive. What a vfork child copied is not in the table,
+ * which is its parent's: there the low numbers are looked at themselves. */
 static void each(void (*fn)(int fd, struct file *f, void *arg), void *arg)
 {
     fdtab_each(fn, arg);
     for (int fd = 0; self.vfork_child && fd < COPIES; fd++) {
-        struct stat st;
+        struct stat st = {0};
         struct file *f = NULL;
         if (sys3(SYS_fstat, fd, (long)&st, 0) == 0 && S_ISSOCK(st.st_mode)) {
             f = fdtab_by_inode(st.st_ino);

@@ -1,8 +1,9 @@
 /*
  * Purpose: the further names of the hooks (__read, fcntl64, ...), each a jump to the hook it means.
  *
- * Jumps, not alias attributes, because an alias must stand in the file of its target; the linker resolves each within the
- * library (-Bsymbolic). Arguments, variadic ones too, pass through untouched.
+ * Jumps, not alias attributes, because an alias must stand in the file of its target; the linker
+ * resolves each within the library (-Bsymbolic). Arguments, variadic ones too, pass through
+ * untouched.
  */
 #define ALIAS(name, of)                                \
     __asm__(".pushsection .text\n"                     \

@@ -1,6 +1,7 @@
 /*
- * Purpose: from STANDIN_* to values. What the addresses and settings mean is the command's business (cmd/netconf.c, linked
- * in here too), so that a bare LD_PRELOAD and `standin run` understand the same texts.
+ * Purpose: from STANDIN_* to values. What the addresses and settings mean is the command's business
+ * (cmd/netconf.c, linked in here too), so that a bare LD_PRELOAD and `standin run` understand the
+ * same texts.
  */
 #include "preload/config.h"
 
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "preload/cmd/netconf.h"
 #include "preload/log.h"
@@ -24,8 +26,6 @@ const struct config_info config_table[CONFIG_COUNT] = {
 };
 
 struct config config;
-
-extern char **environ;
 
 static char pool[POOL];
 static size_t pool_used;
@@ -76,13 +76,17 @@ bool config_in_list(const char *list, const char *word)
     return false;
 }
 
-static bool is_off(void)
+static bool is_disabled(void)
+{
+    const char *text = config.text[CONFIG_DISABLE];
+    return *text && strcmp(text, "0") != 0;
+}
+
+/* Not one of the programs that are meant. What it starts may be. */
+static bool is_skipped(void)
 {
     const char *me = program_invocation_short_name;
     const char *only = config.text[CONFIG_ONLY_CMDS];
-    if (strcmp(config.text[CONFIG_DISABLE], "0") != 0 && config.text[CONFIG_DISABLE][0]) {
-        return true;
-    }
     return (*only && !config_in_list(only, me)) ||
            config_in_list(config.text[CONFIG_SKIP_CMDS], me);
 }
@@ -92,11 +96,7 @@ static void find_places(void)
 {
     Dl_info info;
     char path[PATH_MAX];
-    const char *line = env_line("LD_PRELOAD");
     const char *keeper = config.text[CONFIG_KEEPER];
-    if (line) {
-        snprintf(config.preload, sizeof config.preload, "%s", line);
-    }
     if (dladdr(&config, &info) && info.dli_fname && realpath(info.dli_fname, path)) {
         snprintf(config.library, sizeof config.library, "%.*s", (int)sizeof config.library - 1,
                  path);
@@ -115,10 +115,11 @@ void config_read(void)
     static const struct options none;
     read_table();
     log_level_set(config.text[CONFIG_LOG]);
-    config.disable = is_off();
-    if (config.disable) {
+    config.off = is_disabled();
+    if (config.off) {
         return;
     }
     find_places();
+    config.off = is_skipped();
     config.valid = *config.text[CONFIG_SESSION] || netconf_make(&config.net, &none);
 }

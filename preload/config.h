@@ -1,6 +1,6 @@
 /*
- * config.h - the environment variables, and what they say. Read once, in the constructor, into memory of ours: programs
- * overwrite their environment (nginx writes its title there).
+ * config.h - the environment variables, and what they say. Read once, in the constructor, into
+ * memory of ours: programs overwrite their environment (nginx writes its title there).
  */
 #ifndef STANDIN_PRELOAD_CONFIG_H
 #define STANDIN_PRELOAD_CONFIG_H
@@ -9,7 +9,8 @@
 
 #include "tun/session.h"
 
-/* ENV(name, default, help): the variable is STANDIN_name. The manual page's table is checked against this one. */
+/* ENV(name, default, help): the variable is STANDIN_name. The manual page's table is checked
+ * against this one. */
 #define CONFIG_LIST                                                                              \
     ENV(SESSION, "", "the session to join, as @name,token; set by the launcher and at exec")     \
     ENV(ADDR, "", "the stack's addresses when no session is named: 10.77.0.2/24,fd77::2/64")     \
@@ -41,11 +42,10 @@ extern const struct config_info config_table[CONFIG_COUNT];
 struct config {
     const char *text[CONFIG_COUNT];  /* the value, or the default */
     const char *entry[CONFIG_COUNT]; /* "STANDIN_SESSION=...", NULL where it was not set */
-    bool disable; /* STANDIN_DISABLE, or the program's name: everything passes through */
-    bool valid;   /* net could be made of the variables */
-    struct session_config net; /* for a session that we start */
-    char library[512];         /* this shared object's path, absolute */
-    char preload[1024];        /* "LD_PRELOAD=..." as it was; "" when it was not set */
+    bool off;                        /* everything passes through */
+    bool valid;                      /* net could be made of the variables */
+    struct session_config net;       /* for a session that we start */
+    char library[512]; /* this shared object; "": STANDIN_DISABLE, what we start is left alone */
     char keeper[512];
 };
 extern struct config config;

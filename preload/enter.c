@@ -1,14 +1,15 @@
 /*
- * Theory: joining happens once, at the first socket that may be the stack's, under a lock of this process; whoever comes
- * meanwhile waits for it. A process named a session by its environment joins that one and no other. Without a name it starts
- * one, whose name its children get (exec.c). When neither works the process stays with the kernel for good, and enter_why
- * says why.
+ * Theory: joining happens once, at the first socket that may be the stack's, under a lock of this
+ * process; whoever comes meanwhile waits for it. A process named a session by its environment joins
+ * that one and no other. Without a name it starts one, whose name its children get (exec.c). When
+ * neither works the process stays with the kernel for good, and enter_why says why.
  *
- * The loop's thread is started here too, not in the constructor and not by fork: a forked child starts its own when it first
- * uses the stack.
+ * The loop's thread is started here too, not in the constructor and not by fork: a forked child
+ * starts its own when it first uses the stack.
  *
- * A handler of SIGSEGV that ran in the midst of the stack (a program's bad pointer) may have jumped away with the lock
- * held. self.held tells so at the next enter, which treats the stack as if the holder had died.
+ * A handler of SIGSEGV that ran in the midst of the stack (a program's bad pointer) may have jumped
+ * away with the lock held. self.held tells so at the next enter, which treats the stack as if the
+ * holder had died.
  */
 #include "preload/enter.h"
 

@@ -1,10 +1,11 @@
 /*
  * enter.h - going into the stack and out again: the session, the lock, and signals.
  *
- * Between enter and leave this thread holds the stack's lock and no signal handler of the program runs in it: the wrapper
- * that stands before every handler (signals.c) queues the signal to its own thread again, adds it to the frame's mask and
- * returns; leave unblocks it, and the kernel delivers it with a genuine frame. Nothing between enter and leave may be a
- * cancellation point or a hooked call.
+ * Between enter and leave this thread holds the stack's lock and no signal handler of the program
+ * runs in it: the wrapper that stands before every handler (signals.c) queues the signal to its own
+ * thread again, adds it to the frame's mask and returns; leave unblocks it, and the kernel delivers
+ * it with a genuine frame. Nothing between enter and leave may be a cancellation point or a hooked
+ * call.
  *
  *     struct env *env = enter();          NULL: no session; the call is the kernel's
  *     n = sock_recv(the_stack(), env, ...);
@@ -51,7 +52,8 @@ struct thread_state {
 
 extern __thread struct thread_state self __attribute__((tls_model("initial-exec")));
 
-/* Joins or starts the session at the first call. NULL when there is none and there will be none (enter_why). */
+/* Joins or starts the session at the first call. NULL when there is none and there will be none
+ * (enter_why). */
 struct env *enter(void);
 void leave(struct env *env);
 
@@ -64,7 +66,8 @@ static inline bool entered_before(void)
 /* The same for letting go: joins nothing, starts nothing. NULL: this process is no member. */
 struct env *enter_if_member(void);
 
-/* Joins or starts the session without going in and without a loop: for the constructor. False: there is none. */
+/* Joins or starts the session without going in and without a loop: for the constructor. False:
+ * there is none. */
 bool enter_join(void);
 
 /* Why there is no session: a text, "" when there is one or nobody asked yet. */
@@ -92,7 +95,8 @@ static inline bool hooks_off(void)
     return __builtin_expect(self.off | self.vfork_child, 0);
 }
 
-/* No handler of the program runs between the two, without the stack's lock: for process-private tables. They nest. */
+/* No handler of the program runs between the two, without the stack's lock: for process-private
+ * tables. They nest. */
 static inline void signals_hold(void)
 {
     self.depth++;
@@ -108,8 +112,5 @@ static inline void signals_let(void)
         signals_flush();
     }
 }
-
-/* core's error as errno: sets errno and returns -1 for a negative value, the value itself otherwise. The one place. */
-int64_t ret_errno(int64_t ret);
 
 #endif

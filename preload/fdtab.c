@@ -1,18 +1,21 @@
 /*
  * Theory: a table of two levels, number -> struct file, read without a lock and written under one.
  *
- * The first thousand numbers have their chunk in the image, higher ones get theirs when they are first used, so that the
- * table costs what is used of it (mlockall would pin the rest). A chunk, once there, stays. Places of files come from a
- * pool that is never unmapped: a thread that read a pointer just before another one closed the descriptor reads a
- * valid struct file, perhaps of a later life. Nothing here calls malloc: close and dup2 are async-signal-safe.
+ * The first thousand numbers have their chunk in the image, higher ones get theirs when they are
+ * first used, so that the table costs what is used of it (mlockall would pin the rest). A chunk,
+ * once there, stays. Places of files come from a pool that is never unmapped: a thread that read a
+ * pointer just before another one closed the descriptor reads a valid struct file, perhaps of a
+ * later life. Nothing here calls malloc: close and dup2 are async-signal-safe.
  *
- * A descriptor of the library is an entry too, `hidden`: a hook on a foreign descriptor pays one read, whatever the
- * question. The writers' lock is held with the program's handlers postponed (signals_hold), so a handler that closes
- * cannot meet its own thread holding it. A file's end (the stack lets go of the socket) runs after the lock is released:
- * the order is always the stack's lock before the table's.
+ * A descriptor of the library is an entry too, `hidden`: a hook on a foreign descriptor pays one
+ * read, whatever the question. The writers' lock is held with the program's handlers postponed
+ * (signals_hold), so a handler that closes cannot meet its own thread holding it. A file's end (the
+ * stack lets go of the socket) runs after the lock is released: the order is always the stack's
+ * lock before the table's.
  *
- * Deliberately not here: catching closes that libc makes inside itself. Their entries go stale; a number that the kernel
- * gives out anew is cleaned by fdtab_fresh in the hook that got it, and fdtab_check compares inodes where that is cheap.
+ * Deliberately not here: catching closes that libc makes inside itself. Their entries go stale; a
+ * number that the kernel gives out anew is cleaned by fdtab_fresh in the hook that got it, and
+ * fdtab_check compares inodes where that is cheap.
  */
 #include "preload/fdtab.h"
 
@@ -256,11 +259,13 @@ void fdtab_fresh(int fd)
 /* The inode behind a descriptor; 0 when it is closed. */
 static uint64_t inode_of(int fd)
 {
-    struct stat st;
-    return sys3(SYS_fstat, fd, (long)&st, 0) < 0 ? 0 : st.st_ino;
+    struct stat st = {0};
+    sys3(SYS_fstat, fd, (long)&st, 0);
+    return st.st_ino;
 }
 
-/* A new file at fd, whole before anybody can see it. NULL: no memory, or the number is beyond the table. */
+/* A new file at fd, whole before anybody can see it. NULL: no memory, or the number is beyond the
+ * table. */
 static struct file *entry_new(int fd, enum file_kind kind, uint64_t inode,
                               const struct sock_ref *ref)
 {
@@ -365,7 +370,8 @@ struct file *fdtab_by_inode(uint64_t inode)
 
 /* ---------------------------------------------------------------- descriptors from outside */
 
-/* Entered. A socket nobody holds is closing: its placeholder's inode may be another file's by now. */
+/* Entered. A socket nobody holds is closing: its placeholder's inode may be another file's by now.
+ */
 static struct sock *sock_by_inode(uint64_t inode)
 {
     static const enum mem_kind kinds[] = {MEM_TCP, MEM_UDP};

@@ -1,13 +1,16 @@
 /*
- * fdtab.h - which descriptors are ours: reserve, share on dup, release on last close, survive fork and exec.
+ * fdtab.h - which descriptors are ours: reserve, share on dup, release on last close, survive fork
+ * and exec.
  *
- * A descriptor of ours is a real one: a lone AF_UNIX stream socket (design.md section 4) whose inode identifies it. The table
- * maps its number to a struct file, this process's view of one open file description. A look-up is one lock-free read and
- * async-signal-safe; a number that is not in the table costs only that. Entries can be stale, since libc's own calls
- * bypass the hooks: fdtab_check compares the inode where it is cheap.
+ * A descriptor of ours is a real one: a lone AF_UNIX stream socket whose
+ * inode identifies it. The table maps its number to a struct file, this process's view of one open
+ * file description. A look-up is one lock-free read and async-signal-safe; a number that is not in
+ * the table costs only that. Entries can be stale, since libc's own calls bypass the hooks:
+ * fdtab_check compares the inode where it is cheap.
  *
- * Files come from a pool that is never unmapped: a thread that still holds a pointer after a close in another thread
- * reads a valid struct file and notices by `gen` (file_ref) or by the socket's own generation under the stack's lock.
+ * Files come from a pool that is never unmapped: a thread that still holds a pointer after a close
+ * in another thread reads a valid struct file and notices by `gen` (file_ref) or by the socket's
+ * own generation under the stack's lock.
  */
 #ifndef STANDIN_PRELOAD_FDTAB_H
 #define STANDIN_PRELOAD_FDTAB_H
@@ -72,21 +75,24 @@ struct file {
 /* The file behind a descriptor, or NULL: not ours. Lock-free, async-signal-safe. */
 struct file *fdtab_get(int fd);
 
-/* A new stack socket: makes the AF_UNIX descriptor (type may carry SOCK_NONBLOCK, SOCK_CLOEXEC), the file, and the entry.
- * The socket `s` (held by this member) gets the inode. Returns the descriptor or -errno (then nothing is left). */
+/* A new stack socket: makes the AF_UNIX descriptor (type may carry SOCK_NONBLOCK, SOCK_CLOEXEC),
+ * the file, and the entry. The socket `s` (held by this member) gets the inode. Returns the
+ * descriptor or -errno (then nothing is left). */
 int fdtab_new_sock(struct sock *s, int type);
 
 /* Makes an existing descriptor (an epoll set, one received or inherited) ours. NULL: no memory. */
 struct file *fdtab_adopt(int fd, enum file_kind kind);
 
-/* After a successful real dup: `newfd` names the same file (an older entry there has been released by fdtab_drop before). */
+/* After a successful real dup: `newfd` names the same file (an older entry there has been released
+ * by fdtab_drop before). */
 void fdtab_dup(int oldfd, int newfd);
 
-/* Before the real close: takes the entry out; at the last reference the file's end is run (the socket is released, twin
- * and pair closed). True if the descriptor was ours. */
+/* Before the real close: takes the entry out; at the last reference the file's end is run (the
+ * socket is released, twin and pair closed). True if the descriptor was ours. */
 bool fdtab_drop(int fd);
 
-/* Whether the descriptor still is the file the table says (fstat's inode). A stale entry is dropped, real descriptor kept. */
+/* Whether the descriptor still is the file the table says (fstat's inode). A stale entry is
+ * dropped, real descriptor kept. */
 bool fdtab_check(int fd);
 
 /* Calls fn for each entry of ours; used by fork, exec, close_range. */
@@ -95,14 +101,16 @@ void fdtab_each(void (*fn)(int fd, struct file *f, void *arg), void *arg);
 /* The file of this process for that inode (SCM_RIGHTS, exec); NULL. */
 struct file *fdtab_by_inode(uint64_t inode);
 
-/* A descriptor that came from outside (SCM_RIGHTS, exec): if it is the placeholder of a socket that some member of the
- * session holds, it becomes ours and this member holds the socket too. NULL: it is the kernel's. Not entered. */
+/* A descriptor that came from outside (SCM_RIGHTS, exec): if it is the placeholder of a socket that
+ * some member of the session holds, it becomes ours and this member holds the socket too. NULL: it
+ * is the kernel's. Not entered. */
 struct file *fdtab_received(int fd);
 
 /* The kernel just gave this number out: what the table says of it is of an earlier life. */
 void fdtab_fresh(int fd);
 
-/* A record for file->opts, or NULL; given back with the file. No malloc: closing is async-signal-safe. */
+/* A record for file->opts, or NULL; given back with the file. No malloc: closing is
+ * async-signal-safe. */
 struct opt_record *fdtab_opt_new(void);
 void fdtab_opt_free(struct opt_record *list);
 
@@ -115,7 +123,8 @@ void fdtab_hide(int fd);
 void fdtab_unhide(int fd);
 bool fdtab_hidden(int fd);
 
-/* Whether the table says anything of the number: a file of ours or a hidden descriptor. The hooks' one read. */
+/* Whether the table says anything of the number: a file of ours or a hidden descriptor. The hooks'
+ * one read. */
 bool fdtab_known(int fd);
 
 /* The first hidden descriptor that is not below `from`; -1: none. */

@@ -1,12 +1,14 @@
 /*
- * Theory: a fork happens with the stack at rest. Before it the forking thread takes, in this order, the start of a session
- * (another thread may be joining), the stack's lock and the table's, and holds the program's handlers back. The parent
- * releases all three. The child owns nothing in the arena: it frees its own copies of the process's locks, and becomes the
- * member that its parent reserved for it, which holds all sockets from the fork on.
+ * Theory: a fork happens with the stack at rest. Before it the forking thread takes, in this order,
+ * the start of a session (another thread may be joining), the stack's lock and the table's, and
+ * holds the program's handlers back. The parent releases all three. The child owns nothing in the
+ * arena: it frees its own copies of the process's locks, and becomes the member that its parent
+ * reserved for it, which holds all sockets from the fork on.
  *
- * Fork handlers do this, so that libc's inner forks (daemon, forkpty) are seen, and they are registered early: other
- * libraries' handlers run with the stack free. They do not learn the child's number; the hook of fork tells it later
- * (hook_proc.c), and until then the child's own registration is enough.
+ * Fork handlers do this, so that libc's inner forks (daemon, forkpty) are seen, and they are
+ * registered early: other libraries' handlers run with the stack free. They do not learn the
+ * child's number; the hook of fork tells it later (hook_proc.c), and until then the child's own
+ * registration is enough.
  */
 #include "preload/fork.h"
 
@@ -49,7 +51,8 @@ void fork_child(void)
     enter_fork_child(joined);
 }
 
-/* The handler. With the hook behind us the number follows: the lock is released now, the rest is owed. */
+/* The handler. With the hook behind us the number follows: the lock is released now, the rest is
+ * owed. */
 static void parent(void)
 {
     if (hooks_off() || !joined || !self.fork_hook) {

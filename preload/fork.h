@@ -1,8 +1,8 @@
 /*
  * fork.h - what a fork has to do with the session and the table.
  *
- * Forks are seen by fork handlers (pthread_atfork), which libc's own forks run too. The handlers do not learn the child's
- * number; the hook of fork does, and tells it afterwards.
+ * Forks are seen by fork handlers (pthread_atfork), which libc's own forks run too. The handlers do
+ * not learn the child's number; the hook of fork does, and tells it afterwards.
  */
 #ifndef STANDIN_PRELOAD_FORK_H
 #define STANDIN_PRELOAD_FORK_H

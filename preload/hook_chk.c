@@ -1,6 +1,7 @@
 /*
- * Purpose: the names that _FORTIFY_SOURCE gives to calls whose buffer's size the compiler knows. The check is ours, the call
- * is the plain hook; what is too long goes to libc's own, which aborts with its own words.
+ * Purpose: the names that _FORTIFY_SOURCE gives to calls whose buffer's size the compiler knows.
+ * The check is ours, the call is the plain hook; what is too long goes to libc's own, which aborts
+ * with its own words.
  */
 #include "preload/real.h"
 

@@ -1,10 +1,12 @@
 /*
- * Theory: a program that we start belongs to the same host. So its environment names this library (LD_PRELOAD) and the
- * session (STANDIN_SESSION), whatever the program made of its environment, and lists the stack sockets that stay open
- * (STANDIN_FDS, adopt.c). A process that is switched off leaves everything alone.
+ * Theory: a program that we start belongs to the same host. So its environment names this library
+ * (LD_PRELOAD) and the session (STANDIN_SESSION), whatever the program made of its environment, and
+ * lists the stack sockets that stay open (STANDIN_FDS, adopt.c). A process that is switched off
+ * leaves everything alone.
  *
- * All of it is built on the stack: exec is async-signal-safe, and in a vfork child the heap is the parent's. system and
- * popen take the environment inside libc; when that lacks something, the shell's command begins with an export.
+ * All of it is built on the stack: exec is async-signal-safe, and in a vfork child the heap is the
+ * parent's. system and popen take the environment inside libc; when that lacks something, the
+ * shell's command begins with an export.
  */
 #include "preload/hook.h"
 #include "preload/real.h"
@@ -15,8 +17,6 @@
 
 #include "preload/adopt.h"
 #include "preload/config.h"
-
-extern char **environ;
 
 #define TEXT_ROOM 2048
 
@@ -66,15 +66,15 @@ static void find_lacks(struct lacks *l, char *const envp[], bool exec)
 {
     l->n = 0;
     l->hands = false;
-    if (config.disable || !config.library[0]) {
-        return;
+    if (!config.library[0]) {
+        return; /* switched off */
     }
     const char *preload = preload_line(envp, l->preload, sizeof l->preload);
     const char *session = enter_session_env();
     if (preload) {
         l->line[l->n++] = preload;
     }
-    if (session && (!find(envp, session) || strcmp(find(envp, session), session) != 0)) {
+    if (session && !find(envp, session)) { /* another one is meant to be another one */
         l->line[l->n++] = session;
     }
     for (int i = 0; i < CONFIG_COUNT; i++) {
@@ -175,7 +175,8 @@ HOOK int execvp(const char *file, char *const argv[])
     return execvpe(file, argv, environ);
 }
 
-/* The words of an execl* call as a vector in the caller's frame, as `argv`; `ap` stands behind the NULL. */
+/* The words of an execl* call as a vector in the caller's frame, as `argv`; `ap` stands behind the
+ * NULL. */
 #define WORDS(first)                              \
     size_t n = 1;                                 \
     va_list ap;                                   \
@@ -262,7 +263,8 @@ static void quote(FILE *out, const char *text)
     fputc('\'', out);
 }
 
-/* "export NAME='value' ...; command", malloced; NULL when nothing is lacking or there is no memory. */
+/* "export NAME='value' ...; command", malloced; NULL when nothing is lacking or there is no memory.
+ */
 static char *exported(const char *command)
 {
     struct lacks lacks;

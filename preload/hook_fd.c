@@ -1,11 +1,13 @@
 /*
- * Theory: the kernel's descriptor table is the truth, ours follows it. A stack socket's descriptor is a real one, so every
- * call here is made for real; before a number is closed or overwritten its entry goes, after one was made the entry comes.
- * O_NONBLOCK lives on the placeholder, where dup, fork and exec share it as they should, and is copied into the socket,
- * where the data path reads it.
+ * Theory: the kernel's descriptor table is the truth, ours follows it. A stack socket's descriptor
+ * is a real one, so every call here is made for real; before a number is closed or overwritten its
+ * entry goes, after one was made the entry comes. O_NONBLOCK lives on the placeholder, where dup,
+ * fork and exec share it as they should, and is copied into the socket, where the data path reads
+ * it.
  *
- * Descriptors of the library do not exist for the program: closing or copying one is EBADF, a range is closed around them,
- * and dup2 onto one is EBUSY, which Linux documents for a number that another thread is about to use.
+ * Descriptors of the library do not exist for the program: closing or copying one is EBADF, a range
+ * is closed around them, and dup2 onto one is EBUSY, which Linux documents for a number that
+ * another thread is about to use.
  *
  * In a vfork child everything passes through: the table is the parent's.
  */

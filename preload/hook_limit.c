@@ -1,9 +1,11 @@
 /*
- * Purpose: RLIMIT_AS counts address space, and the arena reserves much of it that the program never asked for. So the limit
- * that the kernel knows is the program's plus the arena's reservation, and the program sees its own number. Before there is
- * an arena nothing is added; a limit set then is obeyed by the arena, which asks for less.
+ * Purpose: RLIMIT_AS counts address space, and the arena reserves much of it that the program never
+ * asked for. So the limit that the kernel knows is the program's plus the arena's reservation, and
+ * the program sees its own number. Before there is an arena nothing is added; a limit set then is
+ * obeyed by the arena, which asks for less.
  *
- * RLIMIT_NOFILE needs nothing: it concerns new descriptors only, and ours are placed below a low limit (tun/fd.c).
+ * RLIMIT_NOFILE needs nothing: it concerns new descriptors only, and ours are placed below a low
+ * limit (tun/fd.c).
  */
 #include "preload/hook.h"
 #include "preload/real.h"

@@ -1,12 +1,14 @@
 /*
- * Theory: processes that come into being without exec. fork itself is seen by the handlers of fork.c; the hook only tells
- * them the child's number. _Fork and clone run no handlers, so theirs are run here. daemon and forkpty are libc's, remade
- * from hooked pieces, because they fork and overwrite descriptors inside libc.
+ * Theory: processes that come into being without exec. fork itself is seen by the handlers of
+ * fork.c; the hook only tells them the child's number. _Fork and clone run no handlers, so theirs
+ * are run here. daemon and forkpty are libc's, remade from hooked pieces, because they fork and
+ * overwrite descriptors inside libc.
  *
- * vfork stays vfork: the child runs on the parent's memory while the parent stands still, and programs count on it. The hook
- * must not have a frame (the child would write over it), so it is assembler: it marks the thread as a vfork child (hooks
- * pass through, the table is the parent's), makes the system call with the return address in a register, and in the
- * parent restores the mark. clone(CLONE_VM|CLONE_VFORK) is the same with a stack of its own.
+ * vfork stays vfork: the child runs on the parent's memory while the parent stands still, and
+ * programs count on it. The hook must not have a frame (the child would write over it), so it is
+ * assembler: it marks the thread as a vfork child (hooks pass through, the table is the parent's),
+ * makes the system call with the return address in a register, and in the parent restores the mark.
+ * clone(CLONE_VM|CLONE_VFORK) is the same with a stack of its own.
  */
 #include "preload/hook.h"
 #include "preload/real.h"

@@ -1,13 +1,15 @@
 /*
- * Theory: stdio on a stack socket. libc reads and writes a FILE's descriptor inside itself, where no hook is met, and would
- * find the placeholder. So fdopen of a stack socket makes a custom stream (fopencookie) whose read, write and close are the
- * hooks, with the descriptor's number put back where fileno looks for it. dprintf formats into memory and writes.
+ * Theory: stdio on a stack socket. libc reads and writes a FILE's descriptor inside itself, where
+ * no hook is met, and would find the placeholder. So fdopen of a stack socket makes a custom stream
+ * (fopencookie) whose read, write and close are the hooks, with the descriptor's number put back
+ * where fileno looks for it. dprintf formats into memory and writes.
  *
- * The standard streams become such streams when a socket of ours arrives at their number, by exec or by dup2: what a
- * program writes with printf from then on goes to the socket. They stay so; the hooks pass through for anything else.
+ * The standard streams become such streams when a socket of ours arrives at their number, by exec
+ * or by dup2: what a program writes with printf from then on goes to the socket. They stay so; the
+ * hooks pass through for anything else.
  *
- * A socket that is not ours gets libc's own stream. One that is handed to the kernel later keeps the custom one, whose hooks
- * then pass through.
+ * A socket that is not ours gets libc's own stream. One that is handed to the kernel later keeps
+ * the custom one, whose hooks then pass through.
  */
 #include "preload/hook.h"
 #include "preload/real.h"

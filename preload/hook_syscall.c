@@ -1,12 +1,14 @@
 /*
- * Theory: programs that make their system calls through libc's syscall() (libuv closes every descriptor so) must meet the
- * same hooks. A number that has a hook goes to it, with libc's convention for errno on both sides; every other number goes
- * to libc untouched. io_uring_setup answers ENOSYS, so that its users fall back to calls that we see: a ring would act on
+ * Theory: programs that make their system calls through libc's syscall() (libuv closes every
+ * descriptor so) must meet the same hooks. A number that has a hook goes to it, with libc's
+ * convention for errno on both sides; every other number goes to libc untouched. io_uring_setup
+ * answers ENOSYS, so that its users fall back to calls that we see: a ring would act on
  * placeholders.
  *
- * Differences between the system call and the hook's function are handled here: pselect6's sixth argument, the size of
- * signal sets (libc's functions pass it themselves; another size than 8 goes to the kernel, which refuses it), clone's
- * many meanings. Nothing allocates, and six registers are passed on whether they were set or not.
+ * Differences between the system call and the hook's function are handled here: pselect6's sixth
+ * argument, the size of signal sets (libc's functions pass it themselves; another size than 8 goes
+ * to the kernel, which refuses it), clone's many meanings. Nothing allocates, and six registers are
+ * passed on whether they were set or not.
  */
 #include "preload/hook.h"
 #include "preload/real.h"
@@ -248,8 +250,8 @@ static long fork_raw(long number, const long a[6])
     return child;
 }
 
-/* Only what forks: a child with memory of its own that goes on here. Threads and shared memory need the caller's own
- * assembler anyway. */
+/* Only what forks: a child with memory of its own that goes on here. Threads and shared memory need
+ * the caller's own assembler anyway. */
 static bool forks(long number, const long a[6])
 {
     if (number == SYS_fork) {

@@ -1,6 +1,7 @@
 /*
- * Purpose: one line, one write. A failed CHECK of core is said here too, whatever the level: the process is about to die of
- * it. The command's messages (cmd/msg.h), which cmd/netconf.c uses, become log lines in the library.
+ * Purpose: one line, one write. A failed CHECK of core is said here too, whatever the level: the
+ * process is about to die of it. The command's messages (cmd/msg.h), which cmd/netconf.c uses,
+ * become log lines in the library.
  */
 #include "preload/log.h"
 

@@ -1,6 +1,6 @@
 /*
- * log.h - the library's own words: on stderr, and only if STANDIN_LOG asks for them. Never through a hooked function,
- * errno untouched, no allocation.
+ * log.h - the library's own words: on stderr, and only if STANDIN_LOG asks for them. Never through
+ * a hooked function, errno untouched, no allocation.
  */
 #ifndef STANDIN_PRELOAD_LOG_H
 #define STANDIN_PRELOAD_LOG_H

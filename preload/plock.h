@@ -1,8 +1,10 @@
 /*
- * plock.h - a lock between the threads of this process, for short sections without calls out. Zeroed it is free.
+ * plock.h - a lock between the threads of this process, for short sections without calls out.
+ * Zeroed it is free.
  *
- * Not a pthread mutex, because a forked child must be able to free what its parent's thread held. Whoever takes it holds
- * the program's handlers back first (signals_hold), or a handler could meet its own thread's lock.
+ * Not a pthread mutex, because a forked child must be able to free what its parent's thread held.
+ * Whoever takes it holds the program's handlers back first (signals_hold), or a handler could meet
+ * its own thread's lock.
  */
 #ifndef STANDIN_PRELOAD_PLOCK_H
 #define STANDIN_PRELOAD_PLOCK_H

@@ -1,4 +1,4 @@
-# libstandin.so: preload/ and static copies of tun/, core/, libuv and SipHash (design.md section 9).
+# libstandin.so: preload/ and static copies of tun/, core/, libuv and SipHash.
 #
 # - Our own loop must never meet our hooks: in copies of libuv_a.a and libtun.a every hooked function is renamed to the
 #   hidden real_* or own_* of preload/real_call.c.

@@ -1,10 +1,11 @@
 /*
  * Purpose: to have libc's own functions at hand at any moment, even before any constructor has run.
  *
- * Hooks are called early: other libraries' constructors, an allocator that opens a file before we are initialised. So no
- * pointer is ever NULL. Each begins as a stub with the function's own signature, which binds all pointers and tries again;
- * the call costs nothing afterwards. dlsym allocates only to report an error, and what libc does not have (an older one) is
- * answered with ENOSYS. Binding twice at once, from two threads, stores the same values.
+ * Hooks are called early: other libraries' constructors, an allocator that opens a file before we
+ * are initialised. So no pointer is ever NULL. Each begins as a stub with the function's own
+ * signature, which binds all pointers and tries again; the call costs nothing afterwards. dlsym
+ * allocates only to report an error, and what libc does not have (an older one) is answered with
+ * ENOSYS. Binding twice at once, from two threads, stores the same values.
  */
 #include "preload/real.h"
 
@@ -66,7 +67,8 @@ static int lazy_clone(int (*fn)(void *), void *stack, int flags, void *arg, ...)
     return real.clone(fn, stack, flags, arg, ptid, tls, ctid);
 }
 
-/* The other variadic ones are never called through real: their hooks call the relative that takes a list. */
+/* The other variadic ones are never called through real: their hooks call the relative that takes a
+ * list. */
 struct real real = {
 #define CALL(ret, name, params, args) .name = lazy_##name,
 #include "preload/calls.h"
@@ -82,7 +84,8 @@ static long missing(void)
     return -1;
 }
 
-/* ISO C has no conversion from an object pointer to a function's; POSIX promises that this works. */
+/* ISO C has no conversion from an object pointer to a function's; POSIX promises that this works.
+ */
 static void bind_one(void *place, const char *name)
 {
     void *sym = dlsym(RTLD_NEXT, name);

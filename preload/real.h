@@ -1,12 +1,15 @@
 /*
- * real.h - libc's own functions, as pointers: `real.connect` is libc's connect, whatever this library exports.
+ * real.h - libc's own functions, as pointers: `real.connect` is libc's connect, whatever this
+ * library exports.
  *
- * Every pointer is valid from the first instruction on: it starts as a stub that binds them all (dlsym with RTLD_NEXT, which
- * does not allocate when it succeeds) and then calls what it stands for. The constructor binds them before that.
+ * Every pointer is valid from the first instruction on: it starts as a stub that binds them all
+ * (dlsym with RTLD_NEXT, which does not allocate when it succeeds) and then calls what it stands
+ * for. The constructor binds them before that.
  *
- * Code of this folder calls a hooked function only through `real`, or by an inline system call (tun/sys.h); a plain call
- * would meet our own hook. tests/preload/exports.sh looks for one in the objects. For what is not ours (libuv, tun/) the
- * linker renames such calls to the hidden real_* functions of real_call.c.
+ * Code of this folder calls a hooked function only through `real`, or by an inline system call
+ * (tun/sys.h); a plain call would meet our own hook. tests/preload/exports.sh looks for one in the
+ * objects. For what is not ours (libuv, tun/) the linker renames such calls to the hidden real_*
+ * functions of real_call.c.
  */
 #ifndef STANDIN_PRELOAD_REAL_H
 #define STANDIN_PRELOAD_REAL_H

@@ -1,9 +1,10 @@
 /*
  * Purpose: what libuv and tun/ call instead of a hooked function.
  *
- * preload.mk renames the calls in their objects, so that our own loop never meets our own hooks: a hooked name becomes
- * real_NAME, libc's own function again; one that makes a descriptor becomes own_NAME, which moves it out of the program's
- * way and hides it at once (tun/fd.h). close forgets it. A program that closes every descriptor cannot take these.
+ * preload.mk renames the calls in their objects, so that our own loop never meets our own hooks: a
+ * hooked name becomes real_NAME, libc's own function again; one that makes a descriptor becomes
+ * own_NAME, which moves it out of the program's way and hides it at once (tun/fd.h). close forgets
+ * it. A program that closes every descriptor cannot take these.
  */
 #include "preload/real.h"
 

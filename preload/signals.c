@@ -1,22 +1,25 @@
 /*
- * Theory: a handler of the program never runs inside the stack, where its thread may hold the lock, and yet runs with a
- * genuine frame. Before every handler stands `wrapper`, with the program's own mask and flags.
+ * Theory: a handler of the program never runs inside the stack, where its thread may hold the lock,
+ * and yet runs with a genuine frame. Before every handler stands `wrapper`, with the program's own
+ * mask and flags.
  *
- *   depth > 0    The wrapper blocks the signal, queues it to its own thread again with its siginfo (rt_tgsigqueueinfo), adds
- *                it to the mask that its return restores, and returns. Leaving the stack unblocks it, and the kernel delivers
- *                it again: siginfo, SA_ONSTACK, SA_RESTART, siglongjmp and signalfd all work as ever. (design.md keeps
- *                the siginfo in the process until then; the kernel keeps it as well, for all signals and without memory
- *                in every thread.)
- *   depth == 0   If the thread sleeps for the stack, it is unmarked as a sleeper, so that the handler may call anything or
- *                jump away; a sleep it was about to begin is diverted (sleep.h). Then the program's handler runs.
+ *   depth > 0    The wrapper blocks the signal, queues it to its own thread again with its siginfo
+ *                (rt_tgsigqueueinfo), adds it to the mask that its return restores, and returns.
+ *                Leaving the stack unblocks it, and the kernel delivers it again: siginfo,
+ *                SA_ONSTACK, SA_RESTART, siglongjmp and signalfd all work as ever. The kernel
+ *                keeps the siginfo meanwhile, for all signals and without memory in every thread.
+ *   depth == 0   If the thread sleeps for the stack, it is unmarked as a sleeper, so that the
+ *                handler may call anything or jump away; a sleep it was about to begin is diverted
+ *                (sleep.h). Then the program's handler runs.
  *
- * SEGV, BUS, FPE, ILL, TRAP, SYS and ABRT run at once: they cannot wait, since the instruction would only fault again. If
- * the handler jumps out of a fault in the stack, enter finds self.held and recovers. If it used the stack and returns, there is
- * nothing sound to return to: the signal's default action follows.
+ * SEGV, BUS, FPE, ILL, TRAP, SYS and ABRT run at once: they cannot wait, since the instruction
+ * would only fault again. If the handler jumps out of a fault in the stack, enter finds self.held
+ * and recovers. If it used the stack and returns, there is nothing sound to return to: the signal's
+ * default action follows.
  *
- * The program sees its own dispositions: sigaction's old value, SA_RESETHAND and SA_SIGINFO included. SIG_DFL and SIG_IGN go
- * to the kernel as they are. In a vfork child the table is the parent's and stays as it is; what the child sets is the
- * kernel's alone.
+ * The program sees its own dispositions: sigaction's old value, SA_RESETHAND and SA_SIGINFO
+ * included. SIG_DFL and SIG_IGN go to the kernel as they are. In a vfork child the table is the
+ * parent's and stays as it is; what the child sets is the kernel's alone.
  */
 #include <errno.h>
 #include <signal.h>
@@ -36,8 +39,9 @@
 typedef void handler_fn(int sig, siginfo_t *info, void *uc);
 
 struct disposition {
-    handler_fn *
-        handler; /* the last one the program set; atomic. Stays when SIG_DFL follows, for a wrapper under way */
+    /* The last handler the program set; atomic. Stays when SIG_DFL follows, for a wrapper under
+     * way. */
+    handler_fn *handler;
     int flags;              /* its sa_flags; atomic */
     bool wrapped;           /* the kernel has our wrapper */
     struct sigaction shown; /* what sigaction answers while wrapped */
@@ -256,7 +260,8 @@ HOOK int sigaction(int sig, const struct sigaction *act, struct sigaction *old)
     return ret;
 }
 
-/* ------------------------------------------------------------------ the older calls, in its terms */
+/* ------------------------------------------------------------------ the older calls, in its terms
+ */
 
 static sighandler_t set_simple(int sig, sighandler_t handler, int flags, bool mask_itself)
 {

@@ -1,11 +1,13 @@
 /*
- * Theory: see sleep.h. The stub is the whole critical section between the last look at self.interrupted and the kernel: a
- * wrapper that finds its program counter between sleep_stub and sleep_stub_end knows that the system call has not
- * been executed (the counter moves on before a handler of an interrupted call runs) and sends the thread to sleep_stub_intr.
+ * Theory: see sleep.h. The stub is the whole critical section between the last look at
+ * self.interrupted and the kernel: a wrapper that finds its program counter between sleep_stub and
+ * sleep_stub_end knows that the system call has not been executed (the counter moves on before a
+ * handler of an interrupted call runs) and sends the thread to sleep_stub_intr.
  *
- * What a cancelled thread leaves is cleaned by a thread-specific destructor, not by a cleanup handler: a handler of the
- * program may leave the sleep by siglongjmp, which would leave the cleanup handler registered on a dead stack. Its key is made
- * in the constructor, before that of the thread's pollset (block.c): glibc runs destructors in that order.
+ * What a cancelled thread leaves is cleaned by a thread-specific destructor, not by a cleanup
+ * handler: a handler of the program may leave the sleep by siglongjmp, which would leave the
+ * cleanup handler registered on a dead stack. Its key is made in the constructor, before that of
+ * the thread's pollset (block.c): glibc runs destructors in that order.
  */
 #include "preload/sleep.h"
 
@@ -21,7 +23,8 @@
 #define SYS_epoll_pwait2 441
 #endif
 
-/* rdi: epfd, rsi: events, rdx: max, rcx: timeout, r8: mask, r9: &self.interrupted; the number is in sleep_number. */
+/* rdi: epfd, rsi: events, rdx: max, rcx: timeout, r8: mask, r9: &self.interrupted; the number is in
+ * sleep_number. */
 long sleep_stub(int epfd, struct epoll_event *ev, int max, const void *timeout,
                 const sigset_t *mask, const uint32_t *interrupted);
 extern const char sleep_stub_end[];

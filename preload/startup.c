@@ -1,8 +1,8 @@
 /*
- * Theory: the constructor as an ordered list, each step with its reason. It makes no thread (a second one would forbid
- * unshare(CLONE_NEWUSER) to the program) and no session: a program that opens no INET socket pays for reading a few
- * variables and nothing else. Hooks run before it all the same, in other libraries' constructors: the table is empty then, so
- * they pass through.
+ * Theory: the constructor as an ordered list, each step with its reason. It makes no thread (a
+ * second one would forbid unshare(CLONE_NEWUSER) to the program) and no session: a program that
+ * opens no INET socket pays for reading a few variables and nothing else. Hooks run before it all
+ * the same, in other libraries' constructors: the table is empty then, so they pass through.
  */
 #include "preload/startup.h"
 
@@ -39,7 +39,7 @@ static void steps(void)
 {
     real_load();   /* everything below may call libc */
     config_read(); /* before the program changes its environment */
-    if (config.disable) {
+    if (config.off) {
         return; /* hooks look at an empty table and pass through */
     }
     check_hook = check_says;   /* before core runs */

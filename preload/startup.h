@@ -1,5 +1,6 @@
 /*
- * startup.h - the start-up sequence. Until it is done no socket goes to the stack and no session is joined.
+ * startup.h - the start-up sequence. Until it is done no socket goes to the stack and no session is
+ * joined.
  */
 #ifndef STANDIN_PRELOAD_STARTUP_H
 #define STANDIN_PRELOAD_STARTUP_H

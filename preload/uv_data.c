@@ -1,6 +1,6 @@
 /*
- * Purpose: stand-ins for the data of libc that libuv_a.a refers to; see preload.mk. Code that uses them (uv_spawn,
- * uv_print_handles, IPv6 binding in uv_udp) is never called here.
+ * Purpose: stand-ins for the data of libc that libuv_a.a refers to; see preload.mk. Code that uses
+ * them (uv_spawn, uv_print_handles, IPv6 binding in uv_udp) is never called here.
  */
 #include <netinet/in.h>
 #include <stdio.h>
