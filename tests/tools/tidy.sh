@@ -76,16 +76,21 @@ guards()
     done
 }
 
-# Every file says at its top what it is for: a comment before the first line of code that is no directive.
+# Every file says what it is for: a comment before the first line of code that is no directive, or in its own header.
+says_purpose()
+{
+    awk '
+        /^[ \t]*$/ || /^#/ { next }
+        /^[ \t]*(\/\*|\/\/)/ { ok = 1 }
+        { exit }
+        END { exit !ok }' "$1"
+}
+
 purpose()
 {
     local f
     for f in "${c_files[@]}"; do
-        awk '
-            /^[ \t]*$/ || /^#/ { next }
-            /^[ \t]*(\/\*|\/\/)/ { ok = 1 }
-            { exit }
-            END { exit !ok }' "$f" || echo "$f"
+        says_purpose "$f" || { [[ $f == *.c && -f ${f%.c}.h ]] && says_purpose "${f%.c}.h"; } || echo "$f"
     done
 }
 
@@ -117,7 +122,7 @@ strict()
 {
     local f
     for f in "${scripts[@]}"; do
-        grep -qE '^set -euo pipefail|^# sourced' "$f" || echo "$f"
+        grep -qE '^set -euo pipefail|^set -u$|^# sourced' "$f" || echo "$f"
     done
 }
 
@@ -139,7 +144,7 @@ rule "no tabs, no blanks at the end of a line" < <(blanks)
 rule "nothing is left to do in a comment" < <(unfinished)
 rule "a file can be read in one sitting" < <(sitting)
 rule "the manual page names every option" < <(manual)
-rule "every script stops at its first error (set -euo pipefail)" < <(strict)
+rule "every script stops at its first error, or judges each (set -euo pipefail, set -u)" < <(strict)
 
 echo "$passed passed, $failed failed"
 ((failed == 0))
