@@ -203,9 +203,11 @@ static void bind_grow(struct stack *st, struct env *env)
 
 /* --- looking up --- */
 
-static bool flow_eq(const struct flow *a, const struct flow *b)
+/* In three steps that the compiler turns into loads: the ports differ most often. */
+static inline bool flow_eq(const struct flow *a, const struct flow *b)
 {
-    return memcmp(a, b, sizeof *a) == 0;
+    return memcmp(&a->lport, &b->lport, 4) == 0 && addr_eq(&a->raddr, &b->raddr) &&
+           addr_eq(&a->laddr, &b->laddr);
 }
 
 struct sock *demux_conn(struct stack *st, uint8_t proto, const struct flow *f)

@@ -59,7 +59,7 @@ static bool is_subnet_broadcast(const struct ifaddr *ours, const struct addr *a)
 
 bool ip_is_broadcast(const struct stack *st, const struct addr *a)
 {
-    if (!addr_is4(a)) {
+    if ((a->b[15] & 3) != 3 || !addr_is4(a)) { /* a subnet has at least two bits for its hosts */
         return false;
     }
     for (uint32_t i = 0; i < st->naddr; i++) {
@@ -296,6 +296,13 @@ static void build(struct stack *st, struct pkt_out *p, const struct ip_send *how
     }
 }
 
+static uint64_t pseudo(const struct pkt_out *p, const struct ip_send *how, size_t total)
+{
+    uint32_t len = (uint32_t)(total - p->ip_len);
+    return p->v6 ? csum_pseudo(&how->src, &how->dst, how->proto, len)
+                 : ip4_pseudo(&how->src, &how->dst, how->proto, len);
+}
+
 /* The whole transport checksum. */
 static void csum_fill(struct pkt_out *p, const struct ip_send *how, size_t total)
 {
@@ -305,7 +312,7 @@ static void csum_fill(struct pkt_out *p, const struct ip_send *how, size_t total
 
     memset(field, 0, 2);
     if (how->proto != LX_IPPROTO_ICMP) { /* RFC 792: no pseudo-header */
-        sum = csum_pseudo(&how->src, &how->dst, how->proto, (uint32_t)(total - p->ip_len));
+        sum = pseudo(p, how, total);
     }
     sum = csum_add(sum, p->hdr + p->ip_len, at);
     for (uint8_t i = 0; i < p->nspan; i++) {
@@ -329,8 +336,7 @@ static void csum_settle(struct stack *st, struct pkt_out *p, const struct ip_sen
     p->csum_partial = (st->caps & LINK_CSUM) != 0 &&
                       (how->proto == LX_IPPROTO_TCP || how->proto == LX_IPPROTO_UDP);
     if (p->csum_partial) {
-        be16 sum = csum_partial(
-            csum_pseudo(&how->src, &how->dst, how->proto, (uint32_t)(total - p->ip_len)));
+        be16 sum = csum_partial(pseudo(p, how, total));
         memcpy(p->hdr + p->ip_len + p->csum_offset, sum.b, 2);
     } else {
         csum_fill(p, how, total);

@@ -231,18 +231,30 @@ bool sock_held_by(const struct sock *s, uint32_t member)
     return member < MEMBERS_MAX && (s->members.w[member / 64] >> member % 64 & 1) != 0;
 }
 
+/* Whether nobody but this member holds the socket. */
+static bool is_last(const struct sock *s, uint32_t member)
+{
+    struct members others = s->members;
+    others.w[member / 64] &= ~(UINT64_C(1) << member % 64);
+    return (others.w[0] | others.w[1] | others.w[2] | others.w[3]) == 0;
+}
+
 void sock_release(struct stack *st, struct env *env, struct sock *s, uint32_t member)
 {
     if (!sock_held_by(s, member)) {
         return;
     }
-    s->members.w[member / 64] &= ~(UINT64_C(1) << member % 64);
-    if (sock_held(s)) {
+    uint64_t *word = &s->members.w[member / 64];
+    if (!is_last(s, member)) {
+        *word &= ~(UINT64_C(1) << member % 64);
         return;
     }
+    /* An orphan first, then held by nobody: at no instant is it neither (stack_recover). */
     struct sock_call c = sock_call(EVC_CLOSE, s, 0, 0);
     sock_touch(st, s, NULL);
     s->orphan = true;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    *word = 0;
     sock_unwatch(st, s);
     if (is_tcp(s)) {
         tcp_close(st, env, s);

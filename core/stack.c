@@ -363,13 +363,16 @@ static void abort_hurt(struct stack *st, struct env *env, struct sock *s)
     }
 }
 
-/* Closed by their program, but not gone: the process died before they were freed. */
+/* Closed by their program, but not gone: the process died before they were freed. Those it was just
+ * about to let go of are its own again, and go with it. */
 static void orphans_sweep(struct stack *st, struct env *env)
 {
     for (struct sock *s = mem_obj_next(st->mem, MEM_TCP, NULL); s;
          s = mem_obj_next(st->mem, MEM_TCP, s)) {
         enum tcp_state state = tcp_state_of(s);
-        if (s->orphan && !sock_held(s) && (state == TCP_CLOSED || state == TCP_LISTEN)) {
+        if (s->orphan && sock_held(s)) {
+            s->orphan = false;
+        } else if (s->orphan && (state == TCP_CLOSED || state == TCP_LISTEN)) {
             tcp_close(st, env, s);
         }
     }
@@ -406,6 +409,7 @@ void stack_recover(struct stack *st, struct env *env)
     tcp_rebuild_queues(st, env);
     tables_settle(st, env);
     recover_record(st, env, hurt);
+    orphans_sweep(st, env);
     abort_hurt(st, env, hurt);
     abort_hurt(st, env, hurt2);
     orphans_sweep(st, env);

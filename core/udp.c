@@ -335,7 +335,7 @@ int udp_shutdown(struct stack *st, struct env *env, struct sock *s, int how)
     (void)env;
     s->rcv_shut = s->rcv_shut || how != LX_SHUT_WR;
     s->snd_shut = s->snd_shut || how != LX_SHUT_RD;
-    sock_notify(st, s, NOTIFY_ALL); /* Linux: sk_state_change */
+    sock_notify(st, s, NOTIFY_ALL);         /* Linux: sk_state_change */
     return s->connected ? 0 : -ERR_NOTCONN; /* Linux: the flags are set nevertheless */
 }
 
@@ -470,6 +470,7 @@ void udp_rebuild(struct stack *st, struct env *env)
         u->head = u->tail = u->err_head = u->err_tail = NULL;
         u->pending = NULL; /* half of a datagram: lost */
         u->queued = 0;
+        u->s.orphan = false;
         if (u->s.family == 0 || !sock_held(&u->s)) {
             mem_obj_put(st->mem, u);
         }
