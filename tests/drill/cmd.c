@@ -201,6 +201,9 @@ static bool run_assignments(struct run *r, const char *args)
     struct str w = {0};
     bool ok = true;
     while (ok && word(&args, &w)) {
+        if (str_text(&w)[0] == '#') {
+            break;
+        }
         if (str_text(&w)[0] == '-' || strchr("<>12&", str_text(&w)[0])) {
             continue; /* options and redirections */
         }
@@ -283,6 +286,10 @@ bool cmd_run(struct run *r, const char *text)
     bool ok = true;
     char quote = 0;
     for (const char *p = text;; p++) {
+        if (p[0] == '\\' && p[1] == '\n') {
+            p++; /* the line goes on */
+            continue;
+        }
         bool sep = *p == '\0' || *p == '\n' || (!quote && *p == ';') ||
                    (!quote && p[0] == '&' && p[1] == '&');
         if (!sep) {

@@ -83,10 +83,12 @@ static bool ts_in(const struct conv *f, bool ts_scaled, struct spec *live, struc
 static void tcp_in(struct conv *f, struct spec *s)
 {
     bool syn = (s->flags & F_SYN) != 0;
-    if (syn && (!f->have_remote_isn || s->seq != f->remote_script) && !(s->flags & F_RST)) {
-        f->reopened = f->have_remote_isn;
+    if (syn && !f->have_remote_isn) {
         f->have_remote_isn = true;
         f->remote_live = f->remote_script = s->seq;
+    } else if (syn && s->seq != f->remote_script) {
+        f->reopening = true; /* if the stack takes it for the beginning of a new connection */
+        f->reopen_isn = s->seq;
     }
     uint32_t local = f->have_local_isn ? local_shift(f, syn) : 0;
     s->seq += remote_shift(f, syn);
@@ -115,9 +117,13 @@ static void learn_isn(struct conv *f, const struct spec *live, const struct spec
     if (!(live->flags & F_SYN)) {
         return;
     }
-    if (!f->have_local_isn || (f->reopened && live->seq != f->local_live)) {
+    bool reopened = f->reopening && (live->flags & F_ACK) && live->ack == f->reopen_isn + 1;
+    if (reopened) {
+        f->remote_live = f->remote_script = f->reopen_isn;
+        f->reopening = false;
+    }
+    if (!f->have_local_isn || reopened) {
         f->have_local_isn = true;
-        f->reopened = false;
         f->local_live = live->seq;
         f->local_script = expected && expected->proto == SPEC_TCP ? expected->seq : 0;
     }

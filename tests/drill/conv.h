@@ -32,7 +32,8 @@ struct conv {
     bool have_local_isn, have_remote_isn;
     uint32_t local_live, local_script; /* initial sequence numbers */
     uint32_t remote_live, remote_script;
-    bool reopened; /* a new SYN came in: the next one out may have another initial number */
+    bool reopening; /* another SYN came in; a SYN-ACK to it begins a new connection */
+    uint32_t reopen_isn;
     bool have_ts;
     uint32_t ts_script, ts_live; /* the first outbound timestamp */
     struct ts_pair *ts;

@@ -39,6 +39,7 @@ void expect_sent(void *run, const struct vk_packet *p)
         return;
     }
     talk_sent(r, &w);
+    log_events(r);
     if (w.frag) {
         str_add(&text, "> (a fragment of %zu bytes)", p->len);
     } else {

@@ -63,7 +63,7 @@ void log_events(struct run *r)
     struct event ev[64];
     char line[TRACE_LINE_MAX];
     uint32_t n;
-    while ((n = vk_events(r->vk, ev, ARRAY_LEN(ev))) > 0) {
+    while (r->vk && (n = vk_events(r->vk, ev, ARRAY_LEN(ev))) > 0) {
         for (uint32_t i = 0; i < n; i++) {
             if (worth_it(&ev[i])) {
                 keep(r, trace_line(&ev[i], r->start, line));

@@ -58,7 +58,10 @@ static bool option_differs(const struct opt *want, const struct opt *got,
         return ts_differ(want, got, rules, err);
     }
     if (want->len > 2 && memcmp(want->data, got->data, want->len - 2u) != 0) {
-        str_add(err, "wrong value of option kind %u", want->kind);
+        str_add(err, "wrong option: expected ");
+        opt_print(want, err);
+        str_add(err, ", got ");
+        opt_print(got, err);
         return true;
     }
     return false;

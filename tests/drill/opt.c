@@ -273,7 +273,7 @@ static bool usual_length(const struct opt *o)
     }
 }
 
-static void opt_print(const struct opt *o, struct str *out)
+void opt_print(const struct opt *o, struct str *out)
 {
     struct rd r = rd_of(o->data, o->data ? o->len - 2u : 0);
     if (o->bad || !usual_length(o)) {

@@ -35,6 +35,7 @@ struct opt {
     bool bad;
 };
 bool opts_next(const struct opts *o, unsigned *at, struct opt *out);
+void opt_print(const struct opt *o, struct str *out);
 
 /* Adds `by` to both edges of every SACK block. */
 void opts_shift_sack(struct opts *o, uint32_t by);

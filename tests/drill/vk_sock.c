@@ -149,6 +149,19 @@ static int64_t do_name(struct vk *vk, struct sock *s, const struct vk_call *c)
     return vk_errno(r);
 }
 
+/* What SO_ERROR says is core's own number until here. */
+static void error_to_errno(const struct vk_call *c)
+{
+    int e;
+    if (c->u.opt.level != SOL_SOCKET || c->u.opt.name != SO_ERROR ||
+        *c->u.opt.len < (socklen_t)sizeof e) {
+        return;
+    }
+    memcpy(&e, c->u.opt.val, sizeof e);
+    e = -vk_errno(-(int64_t)e);
+    memcpy(c->u.opt.val, &e, sizeof e);
+}
+
 static int64_t do_getsockopt(struct vk *vk, struct sock *s, const struct vk_call *c)
 {
     if (!c->u.opt.len || !c->u.opt.val) {
@@ -161,6 +174,7 @@ static int64_t do_getsockopt(struct vk *vk, struct sock *s, const struct vk_call
     int r = sock_getopt(vk->st, vk_env(vk), s, c->u.opt.level, c->u.opt.name, c->u.opt.val, &len);
     if (r == 0) {
         *c->u.opt.len = (socklen_t)len;
+        error_to_errno(c);
     }
     return vk_errno(r);
 }
