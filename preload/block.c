@@ -27,7 +27,7 @@
 #include "tun/loop.h"
 #include "tun/sysio.h"
 
-#define TURN     8u /* packets between two looks at the socket */
+#define TURN     1u /* packets between two looks: no read of the TUN behind what was waited for */
 #define KEPT_KEY (-1)
 #define NAP_MS   1
 

@@ -36,7 +36,8 @@
 
 #define LOOK      4   /* every so many waits answered by the pollset ask the kernel as well */
 #define BATCH     256 /* events of the pollset in one wait */
-#define TURN      8u
+#define TURN      16u /* packets in one turn at most */
+#define GROW      4   /* full turns before more are tried */
 #define TWINS_MAX 1024
 #define FEW       (BATCH / 16)
 
@@ -128,7 +129,7 @@ static struct epset *ep_new(void)
     struct epset *ep = pool;
     if (ep) {
         pool = ep->next;
-        *ep = (struct epset){.wake_fd = -1, .next_key = -2};
+        *ep = (struct epset){.wake_fd = -1, .next_key = -2, .batch = 1};
     }
     return ep;
 }
@@ -521,15 +522,33 @@ static void collect(struct wait *w)
     }
 }
 
+/*
+ * One turn of the stack for a set. Reading the TUN once more than there are packets costs a system call, looking at the
+ * pollset after each packet gives up batches: as many are read as came lately, more now and then. Entered.
+ */
+static bool drive(struct epset *ep, struct env *env)
+{
+    bool drained;
+    the_stack()->collecting = ep->set; /* an exclusive event need wake nobody else */
+    unsigned n = drive_turn(&the_session, env, ep->batch, &drained);
+    the_stack()->collecting = NULL;
+    if (drained) {
+        ep->batch = n > 1 ? (uint8_t)n : 1;
+        ep->full = 0;
+    } else if (ep->batch < TURN && ++ep->full >= GROW) {
+        ep->batch = (uint8_t)(ep->batch * 2);
+        ep->full = 0;
+    }
+    return drained;
+}
+
 /* Drives until our half has something or the TUN is empty. Entered. */
 static void drive_and_collect(struct wait *w, struct env *env)
 {
     bool drained = false;
     collect(w);
     while (w->n == 0 && !drained && w->ep->set) {
-        the_stack()->collecting = w->ep->set;
-        drive_turn(&the_session, env, TURN, &drained);
-        the_stack()->collecting = NULL;
+        drained = drive(w->ep, env);
         collect(w);
     }
 }
@@ -589,8 +608,7 @@ int epset_wait(int epfd, struct file *f, struct epoll_event *out, int max, nsec 
     }
     struct env *env = enter();
     if (env && look) { /* our half, always ready, must not keep packets waiting */
-        bool drained;
-        drive_turn(&the_session, env, TURN, &drained);
+        drive(w.ep, env);
     }
     long slept = 0;
     bool last = timeout == 0 && !kernel && !mask;

@@ -29,6 +29,8 @@ struct epset {
         kernel_fds; /* of the program in the kernel's set: an upper bound, since closing takes them out silently */
     uint32_t ntwins;
     uint32_t turn;    /* counts waits, so that the kernel's entries are looked at every few */
+    uint8_t batch;    /* packets read before the pollset is looked at again: adapts to what comes */
+    uint8_t full;     /* turns in a row that brought so many */
     int32_t next_key; /* for registrations whose descriptor's number went to another socket */
 };
 

@@ -24,7 +24,7 @@
 #include "tun/sysio.h"
 
 #define FEW    64
-#define TURN   8u
+#define TURN   1u /* packets between two looks */
 #define ALWAYS (POLLERR | POLLHUP)
 #define NAP    (1 * MSEC)
 

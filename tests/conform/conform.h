@@ -219,11 +219,11 @@ static UNUSED long now_ms(void)
     return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-/* "about 300 ms": within [ms - 20, ms + 300]. */
+/* "about 300 ms": not early, and late by no more than a busy machine makes it. */
 static UNUSED void took(const char *what, long start, long ms)
 {
     long t = now_ms() - start;
-    if (t >= ms - 20 && t <= ms + 300) {
+    if (t >= ms - 20 && t <= ms + 1500) {
         printf("%s took about %ld ms\n", what, ms);
     } else {
         printf("%s took %ld ms, not %ld\n", what, t, ms);
