@@ -38,7 +38,7 @@
 #include "tun/sysio.h"
 
 #define PAUSE_MAX   (4 * LOOP_GRACE)
-#define BACKSTOP    (500 * MSEC)
+#define BACKSTOP    (250 * MSEC)
 #define REVIVE_WAIT (20 * MSEC)
 #define STACK_SIZE  ((size_t)256 << 10)
 #define EVENTS      8
@@ -58,11 +58,11 @@ struct loop {
     int epfd;
     int wake_fd;
     uint32_t wake_number;
-    uint32_t seen;      /* arm_seq when we last registered */
     bool away;          /* off the TUN */
     nsec look_at;       /* when to look again; NEVER */
     nsec pause;         /* how long we are away at a time */
     nsec revive_at;     /* when to ask for the keeper again; NEVER */
+    nsec check_at;      /* the keeper's next look at the TUN; NEVER */
     bool quit;          /* atomic */
     struct post *posts; /* atomic: newest first */
 };
@@ -89,19 +89,19 @@ static int enter_tun(struct loop *l)
 static void go_last(struct loop *l)
 {
     uint32_t seq = __atomic_load_n(&l->s->arena->arm_seq, __ATOMIC_ACQUIRE);
-    __atomic_store_n(&l->seen, seq, __ATOMIC_RELAXED);
     if (!__atomic_load_n(&l->away, __ATOMIC_RELAXED)) {
         leave_tun(l);
         enter_tun(l);
     }
     ctl(l, EPOLL_CTL_DEL, l->s->timer_fd, 0, SRC_TIMER);
     ctl(l, EPOLL_CTL_ADD, l->s->timer_fd, EPOLLIN | EPOLLEXCLUSIVE, SRC_TIMER);
+    __atomic_store_n(&l->s->arena->member[l->s->me].loop_seen, seq, __ATOMIC_RELEASE);
 }
 
 static bool stands_in_front(const struct loop *l)
 {
     return __atomic_load_n(&l->s->arena->arm_seq, __ATOMIC_ACQUIRE) !=
-           __atomic_load_n(&l->seen, __ATOMIC_RELAXED);
+           __atomic_load_n(&l->s->arena->member[l->s->me].loop_seen, __ATOMIC_RELAXED);
 }
 
 static void tell_loop(struct session *s, uint32_t member)
@@ -204,9 +204,10 @@ static void look(struct loop *l, nsec now)
 static void backstop(struct loop *l, nsec now)
 {
     struct pollfd p = {.fd = l->s->link.fd, .events = POLLIN};
-    if (sys3(SYS_poll, (long)&p, 1, 0) == 1 && !program_drives(l, now - BACKSTOP)) {
+    if (sys3(SYS_poll, (long)&p, 1, 0) == 1 && !program_drives(l, now - PAUSE_MAX)) {
         turn(l);
     }
+    l->check_at = now + BACKSTOP;
 }
 
 /* Events */
@@ -291,11 +292,8 @@ static int sleep_ms(struct loop *l)
 {
     int uv_ms = -1;
     nsec now = session_now();
-    nsec at = nsec_min(l->look_at, l->revive_at);
+    nsec at = nsec_min(nsec_min(l->look_at, l->revive_at), l->check_at);
 
-    if (l->s->me == MEMBER_KEEPER) {
-        at = nsec_min(at, now + BACKSTOP);
-    }
     if (uv_loop_alive(&l->uv)) {
         uv_update_time(&l->uv);
         uv_ms = uv_backend_timeout(&l->uv);
@@ -311,7 +309,7 @@ static int sleep_ms(struct loop *l)
     return uv_ms >= 0 && uv_ms < ms ? uv_ms : ms;
 }
 
-static void after_sleep(struct loop *l, bool idle)
+static void after_sleep(struct loop *l)
 {
     nsec now = session_now();
     if (now >= l->look_at) {
@@ -320,7 +318,7 @@ static void after_sleep(struct loop *l, bool idle)
     if (now >= l->revive_at) {
         on_keeper(l, now);
     }
-    if (idle && l->s->me == MEMBER_KEEPER) {
+    if (now >= l->check_at) {
         backstop(l, now);
     }
     if (__atomic_load_n(&l->posts, __ATOMIC_RELAXED)) {
@@ -338,7 +336,7 @@ static void run(struct loop *l)
         for (int i = 0; i < n; i++) {
             on_event(l, ev[i].data.u32);
         }
-        after_sleep(l, n == 0);
+        after_sleep(l);
         if (n < 0 && n != -EINTR) {
             return; /* our set was closed behind our back: the program threads drive without us */
         }
@@ -380,6 +378,7 @@ static struct loop *loop_new(struct session *s)
     l->s = s;
     l->look_at = NEVER;
     l->revive_at = NEVER;
+    l->check_at = s->me == MEMBER_KEEPER ? 0 : NEVER;
     if (uv_loop_init(&l->uv) != 0) {
         free(l);
         return NULL;

@@ -46,7 +46,9 @@ struct member {
     uint32_t keeper;
     uint32_t loops;     /* its loop serves the TUN now */
     uint32_t loop_wake; /* number of its loop's wake-up; 0: no loop */
-    uint32_t parent;    /* whose fork made it; 0: nobody's */
+    uint32_t
+        loop_seen;   /* arm_seq when its loop last registered: equal means it stands behind all */
+    uint32_t parent; /* whose fork made it; 0: nobody's */
     char comm[16];
 };
 

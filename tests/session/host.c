@@ -199,9 +199,7 @@ int count_fds(void)
 
 /* Sleeping */
 
-enum { SLEEP_TUN, SLEEP_TIMER, SLEEP_WAKE };
-
-static void sleep_on(struct sleeper *w, int fd, uint32_t events, uint32_t what)
+void sleep_on(struct sleeper *w, int fd, uint32_t events, uint32_t what)
 {
     struct epoll_event ev = {.events = events, .data.u32 = what};
     REQUIRE(epoll_ctl(w->epfd, EPOLL_CTL_ADD, fd, &ev) == 0);

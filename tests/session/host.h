@@ -74,6 +74,8 @@ struct sleeper {
     struct pollset *set;
     int slept; /* times the kernel put us to sleep and woke us again */
 };
+enum { SLEEP_TUN, SLEEP_TIMER, SLEEP_WAKE };
+void sleep_on(struct sleeper *w, int fd, uint32_t events, uint32_t what);
 void sleeper_open(struct sleeper *w, struct loop *l);
 void sleeper_close(struct sleeper *w);
 
