@@ -204,10 +204,12 @@ static bool run_assignments(struct run *r, const char *args)
         if (str_text(&w)[0] == '#') {
             break;
         }
-        if (str_text(&w)[0] == '-' || strchr("<>12&", str_text(&w)[0])) {
-            continue; /* options and redirections */
+        const char *t = str_text(&w);
+        if (t[0] && t[strlen(t) - 1] == '>') {
+            word(&args, &w); /* where to */
+        } else if (t[0] != '-' && !strchr("<>12&", t[0])) {
+            ok = assign(r, t);
         }
-        ok = assign(r, str_text(&w));
     }
     str_free(&w);
     return ok;

@@ -310,7 +310,6 @@ const char *lex_raw(struct lex *l, const char *stop)
 const char *lex_option_value(struct lex *l)
 {
     if (l->bad || cur(l) != '=') {
-        lex_next(l);
         return NULL;
     }
     size_t from = ++l->at;
@@ -323,9 +322,7 @@ const char *lex_option_value(struct lex *l)
         }
         skip_char(l);
     }
-    const char *value = pool_text(l->pool, l->text + from, l->at - from);
-    lex_next(l);
-    return value;
+    return pool_text(l->pool, l->text + from, l->at - from);
 }
 
 bool lex_is(const struct lex *l, char ch)

@@ -78,7 +78,8 @@ void lex_next(struct lex *l);
 /* The characters from the current token on up to white space or one of `stop`; they become no tokens. Then moves on. */
 const char *lex_raw(struct lex *l, const char *stop);
 
-/* The value right behind an option's '=', to the end of the word; quotes and backticks keep blanks together. NULL: none. */
+/* The value right behind an option's '=', to the end of the word; quotes and backticks keep blanks together. NULL: none.
+ * The option stays current, so that a definition holds from the next token on. */
 const char *lex_option_value(struct lex *l);
 
 __attribute__((format(printf, 2, 3))) void lex_fail(struct lex *l, const char *fmt, ...);

@@ -154,6 +154,7 @@ static void options_parse(struct lex *l, struct script *out)
             (!o->value || !define_parse(l->defs, o->value, false))) {
             lex_fail(l, "--define needs NAME=VALUE");
         }
+        lex_next(l);
         *tail = o;
         tail = &o->next;
     }
