@@ -365,7 +365,8 @@ static bool addrs_overlap(const struct addr *a, bool a_only6, const struct addr 
  * port; a port that we choose is not shared by way of SO_REUSEADDR or SO_REUSEPORT. */
 static bool conflicts(const struct sock *s, const struct addr *at, const struct sock *o, bool exact)
 {
-    /* Linux: to an IPv4 socket, an IPv6 one without v6only is IPv4 even if connect gave it an address. */
+    /* Linux: to an IPv4 socket, an IPv6 one without v6only is IPv4 even if connect gave it an
+     * address. */
     bool riddle = s->family == LX_AF_INET && addr_eq(at, &addr_any4) && !o->opt.v6only;
     bool overlap = addrs_overlap(at, s->opt.v6only, &o->flow.laddr, o->opt.v6only) || riddle;
     if (s == o || !overlap) {
@@ -426,10 +427,10 @@ static struct port_range range_of(const struct stack *st, const struct sock *s)
  * the others. */
 static uint16_t nth_port(struct port_range r, uint32_t offset, uint32_t i)
 {
-    if (r.n == 1) {
+    uint32_t half = r.n / 2;
+    if (half == 0) {
         return (uint16_t)r.low;
     }
-    uint32_t half = r.n / 2;
     uint32_t parity = (offset & 1) ^ (i >= half);
     return (uint16_t)(r.low + (offset / 2 + i % half) % half * 2 + parity);
 }

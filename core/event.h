@@ -1,9 +1,10 @@
 /*
  * event.h - the event ring: everything that happens in the stack, as fixed-size records, always on.
  *
- * core writes one record per segment, state change, timer, drop, retransmission and socket call, under the stack's
- * lock. A reader in any process copies records out without the lock: it reads `next`, copies, reads `next` again and
- * discards what was overwritten meanwhile (event_read does that). The record's text form is in trace.h.
+ * core writes one record per segment, state change, timer, drop, retransmission and socket call,
+ * under the stack's lock. A reader in any process copies records out without the lock: it reads
+ * `next`, copies, reads `next` again and discards what was overwritten meanwhile (event_read does
+ * that). The record's text form is in trace.h.
  */
 #ifndef STANDIN_CORE_EVENT_H
 #define STANDIN_CORE_EVENT_H
@@ -167,14 +168,16 @@ struct event_ring {
     struct event ev[EVENT_RING_LEN];
 };
 
-/* The next record to fill, with at, tid and member set and the rest zero; call event_end when it is filled. */
+/* The next record to fill, with at, tid and member set and the rest zero; call event_end when it is
+ * filled. */
 struct event *event_begin(struct event_ring *r, const struct env *env, enum event_kind kind);
 void event_end(struct event_ring *r);
 
 /*
- * Copies records from number *from on into out[0..max), from another thread or process, without a lock. *from becomes
- * the number after the last one copied; *lost is raised by those that were overwritten before they could be read.
- * Returns how many were copied. `r` may be a private copy or a mapping that changes meanwhile.
+ * Copies records from number *from on into out[0..max), from another thread or process, without a
+ * lock. *from becomes the number after the last one copied; *lost is raised by those that were
+ * overwritten before they could be read. Returns how many were copied. `r` may be a private copy or
+ * a mapping that changes meanwhile.
  */
 uint32_t event_read(const struct event_ring *r, uint64_t *from, struct event *out, uint32_t max,
                     uint64_t *lost);

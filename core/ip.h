@@ -1,5 +1,6 @@
 /*
- * ip.h - IPv4 (RFC 791, 1122) and IPv6 (RFC 8200): parse and build headers, decide what is ours, send.
+ * ip.h - IPv4 (RFC 791, 1122) and IPv6 (RFC 8200): parse and build headers, decide what is ours,
+ * send.
  */
 #ifndef STANDIN_CORE_IP_H
 #define STANDIN_CORE_IP_H
@@ -36,20 +37,23 @@ struct ip_hdr {
     uint32_t bad_at; /* and where in the packet the fault lies */
 };
 
-/* Parses and checks one packet. DROP_NONE, or why it is no good. Accepts a super-segment with IPv4 total length 0. */
+/* Parses and checks one packet. DROP_NONE, or why it is no good. Accepts a super-segment with IPv4
+ * total length 0. */
 enum drop ip_parse(const struct pkt_in *in, struct ip_hdr *out);
 
-/* Whether a packet to `dst` is for us: an address of ours (or 127/8, ::1 when looped), multicast joined, broadcast. */
+/* Whether a packet to `dst` is for us: an address of ours (or 127/8, ::1 when looped), multicast
+ * joined, broadcast. */
 bool ip_is_ours(const struct stack *st, const struct addr *dst);
 
-/* The source address for a destination (RFC 6724 in small: same family, longest common prefix). False: unreachable. */
+/* The source address for a destination (RFC 6724 in small: same family, longest common prefix).
+ * False: unreachable. */
 bool ip_source_for(const struct stack *st, const struct addr *dst, struct addr *src);
 
 /* The largest IP packet towards dst: the device's MTU, or the path's if ICMP said so. */
 uint32_t ip_mtu(const struct stack *st, const struct addr *dst);
 
-/* Enters what ICMP said about the path; for ten minutes (Linux's mtu_expires). A value not below the device's MTU takes
- * the entry out. */
+/* Enters what ICMP said about the path; for ten minutes (Linux's mtu_expires). A value not below
+ * the device's MTU takes the entry out. */
 void ip_pmtu_set(struct stack *st, struct env *env, const struct addr *dst, uint32_t mtu);
 
 /* The timer of that table is due. */
@@ -75,15 +79,17 @@ struct ip_send {
     bool loop; /* multicast and broadcast: a copy to ourselves as well */
 };
 
-/* Prepares an outgoing packet: room for the IP header is left at the front; returns where the transport header goes. */
+/* Prepares an outgoing packet: room for the IP header is left at the front; returns where the
+ * transport header goes. */
 uint8_t *ip_begin(struct pkt_out *p, bool v6);
 
 /*
- * Completes and sends: IP header, transport checksum at csum_offset (partial if the link does it; software otherwise;
- * csum_offset 0xffff: none), segmentation in software when the link has no TSO for a packet with gso_size, fragmentation
- * of other packets larger than the MTU unless df (-ERR_MSGSIZE). A packet to an address of ours is queued and comes
- * back in through stack_flush. p->hdr_len must already count IP and transport header; spans hold the payload.
- * 0, -ERR_MSGSIZE, -ERR_NOBUFS.
+ * Completes and sends: IP header, transport checksum at csum_offset (partial if the link does it;
+ * software otherwise; csum_offset 0xffff: none), segmentation in software when the link has no TSO
+ * for a packet with gso_size, fragmentation of other packets larger than the MTU unless df
+ * (-ERR_MSGSIZE). A packet to an address of ours is queued and comes back in through stack_flush.
+ * p->hdr_len must already count IP and transport header; spans hold the payload. 0, -ERR_MSGSIZE,
+ * -ERR_NOBUFS.
  */
 int ip_send(struct stack *st, struct env *env, struct pkt_out *p, const struct ip_send *how);
 

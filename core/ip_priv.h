@@ -60,7 +60,8 @@ static inline uint64_t ip_word(const void *p)
     return w;
 }
 
-/* The sum of an IPv4 header without options, and of an IPv4 pseudo-header: hot, so without a loop. */
+/* The sum of an IPv4 header without options, and of an IPv4 pseudo-header: hot, so without a loop.
+ */
 static inline uint64_t ip4_sum(const uint8_t *h)
 {
     return ip_word(h) + ip_word(h + 4) + ip_word(h + 8) + ip_word(h + 12) + ip_word(h + 16);

@@ -1,6 +1,6 @@
 /*
- * isn.h - initial sequence numbers (RFC 6528), timestamp offsets (RFC 7323 5.4), and port offsets (RFC 6056) from
- * SipHash-2-4 under secrets of the stack.
+ * isn.h - initial sequence numbers (RFC 6528), timestamp offsets (RFC 7323 5.4), and port offsets
+ * (RFC 6056) from SipHash-2-4 under secrets of the stack.
  */
 #ifndef STANDIN_CORE_ISN_H
 #define STANDIN_CORE_ISN_H

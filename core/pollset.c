@@ -14,8 +14,8 @@
  * small, and leaves when found idle. One-shot: it is disabled by being reported. Exclusive: a
  * notification stops at the first such watch whose set has a sleeper that is not being woken
  * already; the others note the readiness and are not woken. If one of them belongs to the set whose
- * owner drives the stack just now (st->collecting), it alone gets it: it is awake, and a sleeper that
- * the kernel passed over when it chose the driver may be stopped.
+ * owner drives the stack just now (st->collecting), it alone gets it: it is awake, and a sleeper
+ * that the kernel passed over when it chose the driver may be stopped.
  *
  * All lists are indices over the live watches; recovery makes them anew.
  */

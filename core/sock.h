@@ -1,16 +1,19 @@
 /*
- * sock.h - the protocol-neutral socket: what every socket has, and the verbs a program's calls become.
+ * sock.h - the protocol-neutral socket: what every socket has, and the verbs a program's calls
+ * become.
  *
- * No verb blocks: what cannot be done now is -ERR_AGAIN (or -ERR_INPROGRESS for connect), and readiness says when to try
- * again. Every verb wants the stack's lock held by its caller, with env->now fresh. Packets that a verb causes are
- * emitted during the verb, except acknowledgments that may wait for stack_flush.
+ * No verb blocks: what cannot be done now is -ERR_AGAIN (or -ERR_INPROGRESS for connect), and
+ * readiness says when to try again. Every verb wants the stack's lock held by its caller, with
+ * env->now fresh. Packets that a verb causes are emitted during the verb, except acknowledgments
+ * that may wait for stack_flush.
  *
- * A socket lives in the arena and is the head of a struct tcp or struct udp. Members (processes) hold it; when the last
- * one lets go it closes as the kernel would, and the connection may live on as an orphan until TCP is done with it.
- * A pointer to a socket is good while a member holds it; after that only (id, gen) tells whether it is still the same.
+ * A socket lives in the arena and is the head of a struct tcp or struct udp. Members (processes)
+ * hold it; when the last one lets go it closes as the kernel would, and the connection may live on
+ * as an orphan until TCP is done with it. A pointer to a socket is good while a member holds it;
+ * after that only (id, gen) tells whether it is still the same.
  *
- * Semantics, defaults and error codes are Linux's; the sources are ip(7), tcp(7), udp(7), socket(7) and what a 6.18
- * kernel does.
+ * Semantics, defaults and error codes are Linux's; the sources are ip(7), tcp(7), udp(7), socket(7)
+ * and what a 6.18 kernel does.
  */
 #ifndef STANDIN_CORE_SOCK_H
 #define STANDIN_CORE_SOCK_H
@@ -143,7 +146,8 @@ struct sock_ref {
     uint16_t gen;
 };
 
-/* What recv tells besides bytes. Fields with a have_ flag are filled only when the option asks for them. */
+/* What recv tells besides bytes. Fields with a have_ flag are filled only when the option asks for
+ * them. */
 struct recv_info {
     struct endpoint from; /* datagrams; for TCP the peer */
     struct addr to;       /* destination of the datagram (IP_PKTINFO) */
@@ -168,37 +172,38 @@ struct recv_info {
 };
 
 /*
- * socket(2). family LX_AF_*, type LX_SOCK_* without flags, proto 0 or LX_IPPROTO_*. The calling member holds it.
- * NULL with *err: AFNOSUPPORT, SOCKTNOSUPPORT, PROTONOSUPPORT, NOBUFS.
+ * socket(2). family LX_AF_*, type LX_SOCK_* without flags, proto 0 or LX_IPPROTO_*. The calling
+ * member holds it. NULL with *err: AFNOSUPPORT, SOCKTNOSUPPORT, PROTONOSUPPORT, NOBUFS.
  */
 struct sock *sock_create(struct stack *st, struct env *env, int family, int type, int proto,
                          int *err);
 
-/* bind(2); the address is IPv4-mapped for LX_AF_INET. INVAL (bound already), ADDRINUSE, ADDRNOTAVAIL, ACCES (port below
- * ip_unprivileged_port_start unless `privileged`), AFNOSUPPORT. */
+/* bind(2); the address is IPv4-mapped for LX_AF_INET. INVAL (bound already), ADDRINUSE,
+ * ADDRNOTAVAIL, ACCES (port below ip_unprivileged_port_start unless `privileged`), AFNOSUPPORT. */
 int sock_bind(struct stack *st, struct env *env, struct sock *s, const struct endpoint *at,
               bool privileged);
 
 /* listen(2). OPNOTSUPP, INVAL, ADDRINUSE. */
 int sock_listen(struct stack *st, struct env *env, struct sock *s, int backlog);
 
-/* accept(2): the new socket, held by the calling member; NULL with *err: AGAIN, INVAL, OPNOTSUPP, ... */
+/* accept(2): the new socket, held by the calling member; NULL with *err: AGAIN, INVAL, OPNOTSUPP,
+ * ... */
 struct sock *sock_accept(struct stack *st, struct env *env, struct sock *s, int *err);
 
 /*
- * connect(2). TCP: -ERR_INPROGRESS after the SYN went out; then OUT readiness and SO_ERROR tell, or another connect:
- * ALREADY while it goes on, 0 once after success, ISCONN after that, or the error. Datagrams: 0.
- * `to` == NULL is AF_UNSPEC: dissolves the association.
+ * connect(2). TCP: -ERR_INPROGRESS after the SYN went out; then OUT readiness and SO_ERROR tell, or
+ * another connect: ALREADY while it goes on, 0 once after success, ISCONN after that, or the error.
+ * Datagrams: 0. `to` == NULL is AF_UNSPEC: dissolves the association.
  */
 int sock_connect(struct stack *st, struct env *env, struct sock *s, const struct endpoint *to);
 
-/* send family: bytes taken (maybe fewer than offered), or -ERR_*. `to`: destination or NULL. PIPE never raises a
- * signal here; the caller does. */
+/* send family: bytes taken (maybe fewer than offered), or -ERR_*. `to`: destination or NULL. PIPE
+ * never raises a signal here; the caller does. */
 int64_t sock_send(struct stack *st, struct env *env, struct sock *s, const struct span *v, size_t n,
                   uint32_t flags, const struct endpoint *to);
 
-/* recv family: bytes, 0 at the end of the stream, or -ERR_*. `info` may be NULL. Honours PEEK, TRUNC, OOB, ERRQUEUE;
- * WAITALL and DONTWAIT are the caller's. */
+/* recv family: bytes, 0 at the end of the stream, or -ERR_*. `info` may be NULL. Honours PEEK,
+ * TRUNC, OOB, ERRQUEUE; WAITALL and DONTWAIT are the caller's. */
 int64_t sock_recv(struct stack *st, struct env *env, struct sock *s, struct mspan *v, size_t n,
                   uint32_t flags, struct recv_info *info);
 
@@ -209,8 +214,8 @@ int sock_shutdown(struct stack *st, struct env *env, struct sock *s, int how);
 int sock_name(struct stack *st, struct sock *s, struct endpoint *out);
 int sock_peer(struct stack *st, struct sock *s, struct endpoint *out);
 
-/* getsockopt, setsockopt: Linux's levels, names, value layouts and lengths. *len in and out. NOPROTOOPT, INVAL, DOM,
- * ISCONN, PERM ... `privileged`: as CAP_NET_ADMIN. */
+/* getsockopt, setsockopt: Linux's levels, names, value layouts and lengths. *len in and out.
+ * NOPROTOOPT, INVAL, DOM, ISCONN, PERM ... `privileged`: as CAP_NET_ADMIN. */
 int sock_setopt(struct stack *st, struct env *env, struct sock *s, int level, int name,
                 const void *val, size_t len, bool privileged);
 int sock_getopt(struct stack *st, struct env *env, struct sock *s, int level, int name, void *val,
@@ -225,8 +230,8 @@ uint32_t sock_ready(const struct stack *st, const struct sock *s);
 /* Takes the pending error (SO_ERROR): 0 or a positive enum err. */
 int sock_take_error(struct sock *s);
 
-/* A member comes to hold the socket, or lets go; the last one closes it. Letting go of what one does not hold does
- * nothing. After sock_release the pointer must not be used by that member. */
+/* A member comes to hold the socket, or lets go; the last one closes it. Letting go of what one
+ * does not hold does nothing. After sock_release the pointer must not be used by that member. */
 void sock_hold(struct sock *s, uint32_t member);
 void sock_release(struct stack *st, struct env *env, struct sock *s, uint32_t member);
 bool sock_held_by(const struct sock *s, uint32_t member);

@@ -42,6 +42,23 @@ static int in_range(int32_t v, int32_t low, int32_t high)
     return v < low || v > high ? -ERR_INVAL : 0;
 }
 
+/* Stores a value that was judged: `err` is 0 or what is wrong with it. */
+static int keep16(int16_t *field, int32_t v, int err)
+{
+    if (err == 0) {
+        *field = (int16_t)v;
+    }
+    return err;
+}
+
+static int keep8(uint8_t *field, int32_t v, int err)
+{
+    if (err == 0) {
+        *field = (uint8_t)v;
+    }
+    return err;
+}
+
 /* struct ip_mreq and struct ip_mreqn begin with the group and an address of the device. */
 static int set_group(struct stack *st, struct sock *s, bool join, const uint8_t *group, bool v6)
 {
@@ -106,20 +123,16 @@ int opt_ip_set(struct stack *st, struct sock *s, int name, const struct opt_arg 
         return set_tos(s, a->v);
     case LX_IP_TTL:
         err = a->len < 1 || (a->v != -1 && in_range(a->v, 1, 255) != 0) ? -ERR_INVAL : 0;
-        s->opt.ttl = err == 0 ? (int16_t)a->v : s->opt.ttl;
-        return err;
+        return keep16(&s->opt.ttl, a->v, err);
     case LX_IP_MTU_DISCOVER:
         err = in_range(a->v, 0, 5);
-        s->opt.mtu_discover = err == 0 ? (uint8_t)a->v : s->opt.mtu_discover;
-        return err;
+        return keep8(&s->opt.mtu_discover, a->v, err);
     case LX_IP_MINTTL:
         err = a->len < 1 ? -ERR_INVAL : in_range(a->v, 0, 255);
-        s->opt.minttl = err == 0 ? (uint8_t)a->v : s->opt.minttl;
-        return err;
+        return keep8(&s->opt.minttl, a->v, err);
     case LX_IP_MULTICAST_TTL:
         err = opt_is_tcp(s) || a->len < 1 ? -ERR_INVAL : in_range(a->v, -1, 255);
-        s->opt.mcast_ttl = err != 0 ? s->opt.mcast_ttl : a->v < 0 ? 1 : (int16_t)a->v;
-        return err;
+        return keep16(&s->opt.mcast_ttl, a->v < 0 ? 1 : a->v, err);
     case LX_IP_MULTICAST_IF:
         return set_mcast_if(st, s, a);
     case LX_IP_ADD_MEMBERSHIP:
@@ -229,8 +242,7 @@ int opt_ip6_set(struct stack *st, struct sock *s, int name, const struct opt_arg
     switch (name) {
     case LX_IPV6_UNICAST_HOPS:
         err = is_int ? in_range(a->v, -1, 255) : -ERR_INVAL;
-        s->opt.hoplimit = err == 0 ? (int16_t)a->v : s->opt.hoplimit;
-        return err;
+        return keep16(&s->opt.hoplimit, a->v, err);
     case LX_IPV6_TCLASS:
         err = is_int ? in_range(a->v, -1, 255) : -ERR_INVAL;
         if (err == 0) {
@@ -239,16 +251,13 @@ int opt_ip6_set(struct stack *st, struct sock *s, int name, const struct opt_arg
         return err;
     case LX_IPV6_MTU_DISCOVER:
         err = is_int ? in_range(a->v, 0, 5) : -ERR_INVAL;
-        s->opt.mtu_discover6 = err == 0 ? (uint8_t)a->v : s->opt.mtu_discover6;
-        return err;
+        return keep8(&s->opt.mtu_discover6, a->v, err);
     case LX_IPV6_MINHOPCOUNT:
         err = is_int ? in_range(a->v, 0, 255) : -ERR_INVAL;
-        s->opt.minhops = err == 0 ? (uint8_t)a->v : s->opt.minhops;
-        return err;
+        return keep8(&s->opt.minhops, a->v, err);
     case LX_IPV6_MULTICAST_HOPS:
         err = opt_is_tcp(s) ? -ERR_NOPROTOOPT : is_int ? in_range(a->v, -1, 255) : -ERR_INVAL;
-        s->opt.mcast_ttl = err != 0 ? s->opt.mcast_ttl : a->v < 0 ? 1 : (int16_t)a->v;
-        return err;
+        return keep16(&s->opt.mcast_ttl, a->v < 0 ? 1 : a->v, err);
     case LX_IPV6_MULTICAST_IF:
         return opt_is_tcp(s) ? -ERR_NOPROTOOPT : is_int ? 0 : -ERR_INVAL;
     case LX_IPV6_MTU:

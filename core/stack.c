@@ -363,8 +363,9 @@ static void abort_hurt(struct stack *st, struct env *env, struct sock *s)
     }
 }
 
-/* Closed by their program, but not gone: the process died before they were freed. Those it was just
- * about to let go of are its own again, and go with it. */
+/* Orphans whose closing was cut short: one that still waits for its program's data was about to be
+ * reset, one that is over was about to be freed. Those about to become orphans are their holder's
+ * again, and go with it. */
 static void orphans_sweep(struct stack *st, struct env *env)
 {
     for (struct sock *s = mem_obj_next(st->mem, MEM_TCP, NULL); s;
@@ -374,6 +375,9 @@ static void orphans_sweep(struct stack *st, struct env *env)
             s->orphan = false;
         } else if (s->orphan && (state == TCP_CLOSED || state == TCP_LISTEN)) {
             tcp_close(st, env, s);
+        } else if (s->orphan &&
+                   (state == TCP_ESTABLISHED || state == TCP_CLOSE_WAIT || state == TCP_SYN_SENT)) {
+            tcp_abort(st, env, s, ERR_CONNABORTED);
         }
     }
 }

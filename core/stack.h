@@ -1,8 +1,9 @@
 /*
- * stack.h - the whole host: packets, socket verbs and a time go in; packets, readiness and a deadline come out.
+ * stack.h - the whole host: packets, socket verbs and a time go in; packets, readiness and a
+ * deadline come out.
  *
- * One struct stack lies in the arena. Its owner holds a lock around every verb; nothing here waits, reads a clock or
- * keeps a pointer out of the arena.
+ * One struct stack lies in the arena. Its owner holds a lock around every verb; nothing here waits,
+ * reads a clock or keeps a pointer out of the arena.
  *
  *   owner:  for each packet read   stack_input(st, env, &pkt)
  *           if now >= deadline     stack_expire(st, env)
@@ -142,8 +143,9 @@ struct stack {
 };
 
 /*
- * Makes a stack in the arena that begins at `base`, at `at` inside it (page-aligned), for an arena of at most size_max
- * bytes; memory is asked for through env->ops->grow. NULL when that fails. `cfg` is copied.
+ * Makes a stack in the arena that begins at `base`, at `at` inside it (page-aligned), for an arena
+ * of at most size_max bytes; memory is asked for through env->ops->grow. NULL when that fails.
+ * `cfg` is copied.
  */
 struct stack *stack_init(void *base, void *at, size_t size_max, const struct stack_config *cfg,
                          struct env *env);
@@ -160,14 +162,15 @@ nsec stack_deadline(struct stack *st);
 /* Runs everything that is due at env->now, and flushes. */
 void stack_expire(struct stack *st, struct env *env);
 
-/* The lock's holder died somewhere inside a verb: makes all indices anew, aborts what it was touching (ERR_CONNABORTED to
- * the program, RST to the peer), records the event. */
+/* The lock's holder died somewhere inside a verb: makes all indices anew, aborts what it was
+ * touching (ERR_CONNABORTED to the program, RST to the peer), records the event. */
 void stack_recover(struct stack *st, struct env *env);
 
 /* Invariants of the whole stack: NULL, or what is not so. For tests; slow. */
 const char *stack_check(struct stack *st);
 
-/* Whether something is still owed to the network: an orphan with unsent or unacknowledged data or FIN. */
+/* Whether something is still owed to the network: an orphan with unsent or unacknowledged data or
+ * FIN. */
 bool stack_owes(struct stack *st);
 
 /* A packet was not used: counts it and records the event. */

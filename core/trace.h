@@ -14,7 +14,8 @@
 
 #define TRACE_LINE_MAX 256
 
-/* One record as one line without its newline; t0 is what the first column counts from. Returns `buf`. */
+/* One record as one line without its newline; t0 is what the first column counts from. Returns
+ * `buf`. */
 char *trace_line(const struct event *ev, nsec t0, char buf[TRACE_LINE_MAX]);
 
 /* "S.", "P.", "R" ... by packetdrill's letters; bit 8 is AE. */

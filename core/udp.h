@@ -1,5 +1,6 @@
 /*
- * udp.h - datagram sockets: UDP (RFC 768) and unprivileged ICMP echo ("ping") sockets: parse, build, queue.
+ * udp.h - datagram sockets: UDP (RFC 768) and unprivileged ICMP echo ("ping") sockets: parse,
+ * build, queue.
  *
  * The verbs stand behind those of sock.h.
  */
@@ -11,7 +12,8 @@
 
 struct stack;
 
-/* One datagram, or one error of the error queue, waiting to be received. Small payloads lie inside. */
+/* One datagram, or one error of the error queue, waiting to be received. Small payloads lie inside.
+ */
 struct dgram {
     struct mem_obj obj;
     struct dgram *next;
@@ -49,13 +51,15 @@ void udp_close(struct stack *st, struct env *env, struct sock *s);
 uint32_t udp_ready(const struct stack *st, const struct sock *s);
 int64_t udp_ioctl(struct stack *st, struct sock *s, uint32_t request);
 
-/* A packet with protocol 17 that is for us. False: no socket (the caller answers port unreachable). */
+/* A packet with protocol 17 that is for us. False: no socket (the caller answers port unreachable).
+ */
 bool udp_input(struct stack *st, struct env *env, const struct ip_hdr *ip);
 
 /* An ICMP echo reply for a ping socket. */
 void udp_ping_input(struct stack *st, struct env *env, const struct ip_hdr *ip);
 
-/* An ICMP error about a datagram of ours: pending error of a connected socket; the error queue with IP_RECVERR. */
+/* An ICMP error about a datagram of ours: pending error of a connected socket; the error queue with
+ * IP_RECVERR. */
 void udp_icmp_error(struct stack *st, struct env *env, struct sock *s, enum err err, bool hard,
                     const struct recv_info *ee, const struct span *quoted);
 
@@ -66,7 +70,8 @@ int udp_getopt(const struct sock *s, int name, void *val, size_t *len);
 int udp_join(struct stack *st, struct sock *s, const struct addr *group);
 int udp_leave(struct stack *st, struct sock *s, const struct addr *group);
 
-/* Recovery: marks the datagrams' memory and makes the queues anew from them; sockets nobody holds go. */
+/* Recovery: marks the datagrams' memory and makes the queues anew from them; sockets nobody holds
+ * go. */
 void udp_rebuild(struct stack *st, struct env *env);
 
 #endif

@@ -23,7 +23,8 @@ static size_t csum_at(uint8_t proto)
     return proto == 6 ? 16 : proto == 17 ? 6 : 2;
 }
 
-/* The transport part of a whole packet: where it begins, and its protocol; 0 when it is a fragment or unknown. */
+/* The transport part of a whole packet: where it begins, and its protocol; 0 when it is a fragment
+ * or unknown. */
 static size_t upper_of(const uint8_t *p, size_t len, uint8_t *proto)
 {
     if (p[0] >> 4 == 4) {
@@ -62,7 +63,8 @@ static void judge(struct lone_pkt *k)
 {
     uint8_t proto;
     uint8_t *p = k->p;
-    size_t said = p[0] >> 4 == 4 ? (size_t)p[2] << 8 | p[3] : (size_t)40 + (size_t)(p[4] << 8 | p[5]);
+    size_t said =
+        p[0] >> 4 == 4 ? (size_t)p[2] << 8 | p[3] : (size_t)40 + (size_t)(p[4] << 8 | p[5]);
     if (said != k->len) {
         fatal("a packet's length field is wrong");
     }

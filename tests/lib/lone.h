@@ -1,9 +1,10 @@
 /*
- * lone.h - one host without a network: what it sends is kept, what it receives a test writes by hand.
+ * lone.h - one host without a network: what it sends is kept, what it receives a test writes by
+ * hand.
  *
- * 10.77.0.2/24 and fd77::2/64, MTU 1500. Every whole packet the host sends is judged: its length, its header checksum
- * and its transport checksum (a partial one must hold the pseudo-header's sum, and is then completed). The peer of most
- * tests is 10.77.0.1 or fd77::1.
+ * 10.77.0.2/24 and fd77::2/64, MTU 1500. Every whole packet the host sends is judged: its length,
+ * its header checksum and its transport checksum (a partial one must hold the pseudo-header's sum,
+ * and is then completed). The peer of most tests is 10.77.0.1 or fd77::1.
  */
 #ifndef STANDIN_TESTS_LONE_H
 #define STANDIN_TESTS_LONE_H
@@ -37,7 +38,8 @@ int lone_fini(struct lone *h);
 
 struct env *lone_env(struct lone *h);
 
-/* A packet from the link, and the end of the batch. Its bytes lie at the end of a buffer of their own. */
+/* A packet from the link, and the end of the batch. Its bytes lie at the end of a buffer of their
+ * own. */
 void lone_in(struct lone *h, const void *p, size_t len);
 
 /* The next packet that was sent, or NULL. */
@@ -50,7 +52,8 @@ void lone_wait(struct lone *h, nsec until);
 struct addr lone_addr(const char *text);
 struct endpoint lone_at(const char *text, uint16_t port);
 
-/* Packets with right lengths and checksums. They return the length; `buf` has room for 65600 bytes. */
+/* Packets with right lengths and checksums. They return the length; `buf` has room for 65600 bytes.
+ */
 #define LONE_PKT_MAX 65600u
 size_t lone_ip(uint8_t *buf, const char *src, const char *dst, uint8_t proto, const void *upper,
                size_t len);

@@ -1,9 +1,10 @@
 /*
- * demux_test.c - who may have a port, and whom a packet is for: the kernel's answers and ours, side by side.
+ * demux_test.c - who may have a port, and whom a packet is for: the kernel's answers and ours, side
+ * by side.
  *
- * Random sockets bind, listen, connect and close on loopback addresses, with random options; each call is made on the
- * kernel and on a stack. Then every address and port is asked: which socket gets a datagram, a connection? The kernel's
- * loopback is used as it is; no rights are needed.
+ * Random sockets bind, listen, connect and close on loopback addresses, with random options; each
+ * call is made on the kernel and on a stack. Then every address and port is asked: which socket
+ * gets a datagram, a connection? The kernel's loopback is used as it is; no rights are needed.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -248,7 +249,8 @@ static int kernel_tcp_taker(int fd, const struct sockaddr_storage *sa, socklen_t
     return -2;
 }
 
-/* Every address and port: who gets it? Among SO_REUSEPORT equals each kernel has a hash of its own. */
+/* Every address and port: who gets it? Among SO_REUSEPORT equals each kernel has a hash of its own.
+ */
 static void ask_all(void)
 {
     static const char *const addrs[] = {"127.0.0.1", "127.0.0.2", "::1"};
@@ -279,7 +281,7 @@ static uint16_t free_port(int type)
     struct sockaddr_in6 sa = {.sin6_family = AF_INET6};
     socklen_t len = sizeof sa;
     int fd = socket(AF_INET6, type, 0);
-    bind(fd, (void *)&sa, len);
+    assert_int_equal(bind(fd, (void *)&sa, len), 0);
     getsockname(fd, (void *)&sa, &len);
     close(fd);
     return ntohs(sa.sin6_port);
@@ -353,7 +355,8 @@ static void as_the_kernel(void **state)
 
 /* --- our own --- */
 
-/* RFC 6056: ports for connects are in the range, do not follow each other, and are free for the peer. */
+/* RFC 6056: ports for connects are in the range, do not follow each other, and are free for the
+ * peer. */
 static void ephemeral_ports(void **state)
 {
     struct sock *s[600];
@@ -381,7 +384,8 @@ static void ephemeral_ports(void **state)
     lone_close(host, more);
 }
 
-/* Both tables grow, and everything is still found; ten thousand children do not slow their listener. */
+/* Both tables grow, and everything is still found; ten thousand children do not slow their
+ * listener. */
 static void many(void **state)
 {
     enum { N = 5000 };

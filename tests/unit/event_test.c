@@ -1,5 +1,6 @@
 /*
- * event_test.c - the event ring, read while it is written by another process; and the text of its records.
+ * event_test.c - the event ring, read while it is written by another process; and the text of its
+ * records.
  */
 #define _GNU_SOURCE
 #include <setjmp.h>
@@ -82,7 +83,8 @@ static void in_order(void **state)
     assert_int_equal(want, 3 * EVENT_RING_LEN / 1000 * 1000);
 }
 
-/* A reader that comes late is told how much it missed; one from another life of the ring starts at its end. */
+/* A reader that comes late is told how much it missed; one from another life of the ring starts at
+ * its end. */
 static void late(void **state)
 {
     uint64_t from = 0;
@@ -101,7 +103,8 @@ static void late(void **state)
     assert_int_equal(from, 2 * EVENT_RING_LEN);
 }
 
-/* Another process writes as fast as it can: no record is ever seen torn, all are seen or counted. */
+/* Another process writes as fast as it can: no record is ever seen torn, all are seen or counted.
+ */
 static void while_written(void **state)
 {
     enum { N = 3000000 };

@@ -1,5 +1,6 @@
 /*
- * frag_test.c - reassembly: any order, duplicates, overlaps, ends that contradict, floods, and time.
+ * frag_test.c - reassembly: any order, duplicates, overlaps, ends that contradict, floods, and
+ * time.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -88,7 +89,7 @@ static void any_order(void **state)
         bool v6 = round & 1;
         size_t len = heap_below(&host->heap, round % 10 == 0 ? 65500 : 4000) + 9;
         size_t total = dgram(v6, len, (uint8_t)round);
-        size_t cut[100];
+        size_t cut[100] = {0};
         size_t n = 1 + heap_below(&host->heap, 60);
         size_t step = (total / n + 8) & ~(size_t)7;
         n = (total + step - 1) / step;
@@ -265,7 +266,8 @@ static void ecn(void **state)
     }
 }
 
-/* FragmentSmack, CVE-2018-5391: memory and number stay bounded, and an honest datagram gets through. */
+/* FragmentSmack, CVE-2018-5391: memory and number stay bounded, and an honest datagram gets
+ * through. */
 static void flood(void **state)
 {
     uint32_t through = 0;

@@ -1,5 +1,6 @@
 /*
- * icmp_test.c - ICMP and ICMPv6: echoes, errors of others about packets of ours, errors of ours, and their limits.
+ * icmp_test.c - ICMP and ICMPv6: echoes, errors of others about packets of ours, errors of ours,
+ * and their limits.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -208,7 +209,8 @@ static void unconnected(void **state)
     lone_close(host, s);
 }
 
-/* Quotes that are cut short, of others, of later fragments, of nothing: none is believed, none is read past its end. */
+/* Quotes that are cut short, of others, of later fragments, of nothing: none is believed, none is
+ * read past its end. */
 static void bad_quotes(void **state)
 {
     struct sock *s = client(PEER4);
@@ -391,7 +393,8 @@ static void rate_limits(void **state)
     lone_forget(host);
 }
 
-/* Random and damaged messages: nothing is read past its end, nothing loops, no error comes of an error. */
+/* Random and damaged messages: nothing is read past its end, nothing loops, no error comes of an
+ * error. */
 static void hostile(void **state)
 {
     struct sock *s = client(PEER4);

@@ -1,5 +1,6 @@
 /*
- * ip_test.c - IP headers: what is refused and why, what is sent, and that no bytes make the parser read too far.
+ * ip_test.c - IP headers: what is refused and why, what is sent, and that no bytes make the parser
+ * read too far.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -456,7 +457,8 @@ static void fragments(void **state)
     }
 }
 
-/* RFC 6864 4.3, RFC 7739: not one of 65536 comes twice, and the next is not the last plus something small. */
+/* RFC 6864 4.3, RFC 7739: not one of 65536 comes twice, and the next is not the last plus something
+ * small. */
 static void identifications(void **state)
 {
     static uint8_t seen[65536];

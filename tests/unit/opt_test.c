@@ -1,8 +1,9 @@
 /*
- * opt_test.c - socket options: for every option, length and value what the kernel of this machine says and what we say.
+ * opt_test.c - socket options: for every option, length and value what the kernel of this machine
+ * says and what we say.
  *
- * The kernel's sockets are never connected to anything. Where a test runs without the rights of root, options that need
- * them are tried as by a user on both sides.
+ * The kernel's sockets are never connected to anything. Where a test runs without the rights of
+ * root, options that need them are tried as by a user on both sides.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -282,7 +283,8 @@ static const struct option stored[] = {
     {LX_SOL_SOCKET, 200},
 };
 
-/* Deviations: IPV6_MULTICAST_HOPS and IP_MULTICAST_TTL are one here; IP_MULTICAST_ALL is off on IPv6 sockets there. */
+/* Deviations: IPV6_MULTICAST_HOPS and IP_MULTICAST_TTL are one here; IP_MULTICAST_ALL is off on
+ * IPv6 sockets there. */
 static bool deviates(const struct pair *p, const struct option *o)
 {
     return o->level == LX_IPPROTO_IP && o->name == LX_IP_MULTICAST_ALL && p->family == AF_INET6;

@@ -1,6 +1,7 @@
 /*
- * pollset_test.c - epoll(7) beside ours: the same random watches, datagrams and waits, the same events in the same order;
- * and what epoll cannot show: sleepers, the wake list, exclusive wake-ups.
+ * pollset_test.c - epoll(7) beside ours: the same random watches, datagrams and waits, the same
+ * events in the same order; and what epoll cannot show: sleepers, the wake list, exclusive
+ * wake-ups.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -97,7 +98,7 @@ static void open_all(void)
         struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
         socklen_t len = sizeof sa;
         socks[i].fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
-        bind(socks[i].fd, (void *)&sa, sizeof sa);
+        assert_int_equal(bind(socks[i].fd, (void *)&sa, sizeof sa), 0);
         getsockname(socks[i].fd, (void *)&sa, &len);
         socks[i].port = ntohs(sa.sin_port);
         socks[i].s = lone_sock(host, AF_INET, SOCK_DGRAM);

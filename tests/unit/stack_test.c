@@ -1,8 +1,10 @@
 /*
- * stack_test.c - the host as a whole: making it, talking to itself, members, hostile packets, and dying inside it.
+ * stack_test.c - the host as a whole: making it, talking to itself, members, hostile packets, and
+ * dying inside it.
  *
- * The last one is what recovery is for: a child process runs verbs on a shared arena and is killed after a random number
- * of single instructions within one. Then the arena must be made whole again, whatever was half done.
+ * The last one is what recovery is for: a child process runs verbs on a shared arena and is killed
+ * after a random number of single instructions within one. Then the arena must be made whole again,
+ * whatever was half done.
  */
 #define _GNU_SOURCE
 #include <setjmp.h>
@@ -564,7 +566,8 @@ static void dying_inside(void **state)
     assert_true(arena != MAP_FAILED);
     const char *first = getenv("ROUND");
     unsigned from = first ? (unsigned)atoi(first) : 0;
-    unsigned count = getenv("ROUNDS") ? (unsigned)atoi(getenv("ROUNDS")) : 120;
+    const char *many = getenv("ROUNDS");
+    unsigned count = many ? (unsigned)atoi(many) : 120;
     for (unsigned round = from; round < from + count; round++) {
         one_death(round);
     }

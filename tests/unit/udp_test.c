@@ -1,5 +1,6 @@
 /*
- * udp_test.c - datagram sockets through a whole stack: what is sent, queued, refused, truncated, and told of errors.
+ * udp_test.c - datagram sockets through a whole stack: what is sent, queued, refused, truncated,
+ * and told of errors.
  */
 #include <setjmp.h>
 #include <stdarg.h>
