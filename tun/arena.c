@@ -78,7 +78,7 @@ int arena_grow(struct session *s, size_t size)
     }
     int err = sys_ftruncate(s->arena_fd, size);
     if (err == -EPERM) { /* sealed: longer already, by one who died before saying so */
-        struct stat st;
+        struct stat st = {0};
         err = sys_fstat(s->arena_fd, &st);
         size = (size_t)st.st_size;
     }

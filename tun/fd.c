@@ -21,7 +21,7 @@ void (*session_fd_hook)(int fd, bool hide);
 /* The lowest number a descriptor of ours may have. */
 static int fd_floor(void)
 {
-    struct rlimit lim;
+    struct rlimit lim = {0};
     if (sys_prlimit(RLIMIT_NOFILE, NULL, &lim) != 0 || lim.rlim_cur > STANDIN_FD_BASE + FD_ROOM) {
         return STANDIN_FD_BASE;
     }
@@ -97,7 +97,7 @@ int fd_send(int sock, const void *msg, size_t len, const int *fds, size_t n)
 
 long fd_recv(int sock, void *msg, size_t len, int fds[FD_PASS_MAX])
 {
-    union fd_control control;
+    union fd_control control = {0};
     struct iovec v = {msg, len};
     struct msghdr m = {
         .msg_iov = &v,
@@ -107,6 +107,7 @@ long fd_recv(int sock, void *msg, size_t len, int fds[FD_PASS_MAX])
     };
     long ret;
 
+    memset(msg, 0, len);
     memset(fds, 0xff, FD_PASS_MAX * sizeof *fds);
     do {
         ret = sys_recvmsg(sock, &m, MSG_CMSG_CLOEXEC);

@@ -64,7 +64,7 @@ static void raise_limits(void)
 {
     static const int limits[] = {RLIMIT_NOFILE, RLIMIT_AS};
     for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
-        struct rlimit lim;
+        struct rlimit lim = {0};
         if (sys_prlimit(limits[i], NULL, &lim) == 0 && lim.rlim_cur != lim.rlim_max) {
             lim.rlim_cur = lim.rlim_max;
             sys_prlimit(limits[i], &lim, NULL);
@@ -105,10 +105,10 @@ static void started(uv_loop_t *uv, void *arg)
 
 int main(void)
 {
-    static struct keeper k;
+    static struct keeper k = {.needed_fd = -1};
     static struct order o;
     int fds[FD_PASS_MAX];
-    struct stat st;
+    struct stat st = {0};
 
     if (sys_fstat(KEEPER_FD, &st) != 0 || !S_ISSOCK(st.st_mode)) {
         sys_write(2, usage, sizeof usage - 1);

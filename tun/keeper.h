@@ -24,6 +24,7 @@ struct guard {
 struct keeper {
     uv_loop_t *uv;
     int listen_fd;
+    int needed_fd; /* the mark that somebody needs this session; -1 while nobody does */
     uv_poll_t listener;
     uv_timer_t tick;
     struct guard *guard[MEMBERS_MAX]; /* NULL: not watched */
@@ -43,6 +44,9 @@ struct session_result keeper_resume(struct keeper *k, const struct order *o,
 /* Listens on the session's abstract socket. 0 or -errno. */
 int keeper_listen(struct keeper *k, const char *name);
 
+/* The mark by which one who wants our subnet sees whether it will be free soon: a bound name. */
+int keeper_mark_needed(const char *ifname);
+
 /* keeper_serve.c: connections. */
 void serve_start(struct keeper *k);
 
@@ -54,7 +58,7 @@ void members_start(struct keeper *k);
 void members_join(struct keeper *k, const struct hello *h, pid_t pid, int pidfd, struct welcome *w);
 
 /* A forked child that its parent entered; pidfd is taken over. */
-void members_forked(struct keeper *k, uint32_t member, int pidfd);
+void members_forked(struct keeper *k, uint32_t member, pid_t pid, int pidfd);
 
 /* Its process has gone. */
 void members_died(struct keeper *k, uint32_t member);

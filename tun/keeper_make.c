@@ -28,6 +28,8 @@
 
 #define SETUP_NAME   "@standin-setup"
 #define SETUP_TIME   (6 * SEC) /* less than the patience of who waits for us */
+#define ENDING_SOON  (30 * MSEC)
+#define ENDING       (2 * SEC)
 #define NAME_WAIT    (1 * SEC)
 #define SUBNETS      256u
 #define TXQUEUELEN   8192u
@@ -130,14 +132,61 @@ static int tun_code(int err, const char *step)
     return err == -EPERM || err == -EACCES ? SESSION_NO_PERM : err;
 }
 
+int keeper_mark_needed(const char *ifname)
+{
+    struct sockaddr_un at;
+    char name[SESSION_NAME];
+
+    snprintf(name, sizeof name, "@standin-needed-%s", ifname);
+    int fd = sys_socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        return fd;
+    }
+    int err = sys_bind(fd, &at, fd_abstract(&at, name, 0));
+    if (err) {
+        sys_close(fd);
+        return err;
+    }
+    return fd;
+}
+
+static bool is_needed(const char *ifname)
+{
+    int fd = keeper_mark_needed(ifname);
+
+    sys_close(fd);
+    return fd == -EADDRINUSE;
+}
+
+/*
+ * The first subnet is what a second command after another one expects: its session may be ending
+ * just now. True: ask again. A session that somebody needs is given ENDING_SOON to prove otherwise
+ * (its keeper may not have seen yet that its last member died); one that nobody needs is waited for.
+ */
+static bool await_first(const char *ifname, nsec since)
+{
+    const struct timespec nap = {.tv_nsec = MSEC};
+    nsec waited = session_now() - since;
+
+    if (waited > (is_needed(ifname) ? ENDING_SOON : ENDING)) {
+        return false;
+    }
+    sys_nanosleep(&nap);
+    return true;
+}
+
 /* The first N whose name and subnet are free. */
 static struct session_result make_free(struct link *l, struct netcfg *nc,
                                        struct session_config *cfg)
 {
     const char *step;
+    nsec since = session_now();
     for (unsigned n = 0; n < SUBNETS; n++) {
         choose_subnet(cfg, n);
         int err = link_tun_claim(l, cfg->ifname, cfg->offload, &step);
+        while (err == -EBUSY && n == 0 && await_first(cfg->ifname, since)) {
+            err = link_tun_claim(l, cfg->ifname, cfg->offload, &step);
+        }
         if (err == -EBUSY) {
             continue;
         }
@@ -274,7 +323,7 @@ static size_t map_largest(int fd)
 
 static void hex(char *out, size_t bytes)
 {
-    uint8_t raw[TOKEN_RANDOM];
+    uint8_t raw[TOKEN_RANDOM] = {0};
     size_t got = 0;
     while (got < bytes) {
         long n = sys_getrandom(raw + got, bytes - got);

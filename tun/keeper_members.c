@@ -249,11 +249,13 @@ void members_join(struct keeper *k, const struct hello *h, pid_t pid, int pidfd,
     }
 }
 
-void members_forked(struct keeper *k, uint32_t member, int pidfd)
+/* A message can come late: the tick may have found that child dead, and its place be another's. */
+void members_forked(struct keeper *k, uint32_t member, pid_t pid, int pidfd)
 {
     struct env env;
 
-    if (member == MEMBER_KEEPER || member_at(member)->state != MEMBER_LIVE) {
+    if (member == MEMBER_KEEPER || member_at(member)->state != MEMBER_LIVE ||
+        member_at(member)->pid != pid) {
         if (pidfd >= 0) {
             sys_close(pidfd);
         }
@@ -326,6 +328,12 @@ void members_check_end(struct keeper *k)
 
     for (uint32_t i = MEMBER_KEEPER + 1; alone && i < MEMBERS_MAX; i++) {
         alone = member_at(i)->state == MEMBER_FREE;
+    }
+    if (alone && k->needed_fd >= 0) {
+        sys_close(k->needed_fd);
+        k->needed_fd = -1;
+    } else if (!alone && k->needed_fd < 0) {
+        k->needed_fd = keeper_mark_needed(the_session.arena->cfg.ifname);
     }
     if (alone && !owes()) {
         loop_quit(k->uv);

@@ -120,7 +120,7 @@ static void obey(struct conn *c, const struct hello *h, const struct ucred *cred
         join(c, h, cred);
         return;
     case HELLO_FORKED:
-        members_forked(c->k, h->member, pidfd);
+        members_forked(c->k, h->member, h->pid, pidfd);
         return;
     case HELLO_LEAVE:
         left(c, h->member);

@@ -195,12 +195,11 @@ static unsigned take_wakes(struct stack *st, uint32_t out[WAKE_BATCH])
 void session_unlock(struct session *s, struct env *env)
 {
     uint32_t wake[WAKE_BATCH];
-    bool more;
 
     for (;;) {
         settle(s, env);
         unsigned n = take_wakes(s->stack, wake);
-        more = s->stack->wake_head != NULL;
+        bool more = s->stack->wake_head != NULL;
         pthread_mutex_unlock(&s->arena->lock);
         for (unsigned i = 0; i < n; i++) {
             wake_send(s, wake[i]);

@@ -328,7 +328,7 @@ static void after_sleep(struct loop *l)
 
 static void run(struct loop *l)
 {
-    struct epoll_event ev[EVENTS];
+    struct epoll_event ev[EVENTS] = {0};
 
     drive_not_program();
     while (!__atomic_load_n(&l->quit, __ATOMIC_ACQUIRE)) {

@@ -154,7 +154,7 @@ static void session_undo(struct session *s)
 
 static void take_fds(struct session *s, const int fds[FD_PASS_MAX])
 {
-    struct stat st;
+    struct stat st = {0};
 
     s->arena_fd = fd_ours(fds[WELCOME_ARENA]);
     s->link.fd = fd_ours(fds[WELCOME_TUN]);
@@ -202,7 +202,7 @@ static struct session_result settle_in(struct session *s, const struct welcome *
 
 struct session_result session_join(struct session *s, const char *name, const char *token)
 {
-    struct welcome w;
+    struct welcome w = {0};
     int fds[FD_PASS_MAX];
 
     session_clear(s);
@@ -231,7 +231,7 @@ struct session_result session_join(struct session *s, const char *name, const ch
 void session_leave(struct session *s)
 {
     struct env env;
-    struct welcome w;
+    struct welcome w = {0};
     int fds[FD_PASS_MAX];
 
     if (!s->arena) {
@@ -247,7 +247,7 @@ void session_leave(struct session *s)
 
 int session_hold(const char *name, const char *token)
 {
-    struct welcome w;
+    struct welcome w = {0};
     int fds[FD_PASS_MAX];
 
     int fd = client_dial(name);
@@ -355,7 +355,7 @@ bool session_keeper_gone(const struct session *s)
 
 static bool is_arena(const struct session *s)
 {
-    struct stat st;
+    struct stat st = {0};
     return sys_fstat(s->arena_fd, &st) == 0 && st.st_ino == s->arena_ino;
 }
 
@@ -364,7 +364,7 @@ static bool is_tun(const struct session *s)
     struct {
         char name[16];
         char rest[32];
-    } ifr;
+    } ifr = {0};
     return sys_ioctl(s->link.fd, TUNGETIFF, &ifr) == 0 &&
            strncmp(ifr.name, s->arena->cfg.ifname, sizeof ifr.name) == 0;
 }
@@ -399,7 +399,7 @@ static void replace(int *fd, bool good, int with)
 
 static int fetch_again(struct session *s)
 {
-    struct welcome w;
+    struct welcome w = {0};
     int fds[FD_PASS_MAX];
 
     int fd = client_dial(s->arena->name);
@@ -444,8 +444,9 @@ bool session_parse(const char *text, char name[SESSION_NAME], char token[SESSION
         return false;
     }
     memset(name, 0, SESSION_NAME);
+    memset(token, 0, SESSION_TOKEN);
     memcpy(name, text, (size_t)(comma - text));
-    strcpy(token, comma + 1);
+    memcpy(token, comma + 1, strlen(comma + 1));
     return true;
 }
 

@@ -31,7 +31,7 @@ static void order_fill(struct order *o, bool resume)
 
 static struct session_result take_result(int fd)
 {
-    struct session_result r;
+    struct session_result r = {0};
     int none[FD_PASS_MAX];
 
     long n = fd_recv(fd, &r, sizeof r, none);
@@ -45,7 +45,7 @@ static struct session_result take_result(int fd)
 static struct session_result launch(const char *path, const struct order *o, const int *fds,
                                     size_t nfds)
 {
-    int pair[2];
+    int pair[2] = {-1, -1};
 
     int err = sys_socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, pair);
     if (err) {
@@ -81,7 +81,7 @@ struct session_result session_start(const char *keeper_path, const struct sessio
 /* A new connection to a keeper that is there. 0 or -errno. */
 static int attach(struct session *s)
 {
-    struct welcome w;
+    struct welcome w = {0};
     int none[FD_PASS_MAX];
 
     int fd = client_dial(s->arena->name);

@@ -382,7 +382,7 @@ int krn_connect(int type, const char *addr, uint16_t port)
 
 uint16_t krn_port(int fd)
 {
-    struct sockaddr_in at;
+    struct sockaddr_in at = {0};
     socklen_t len = sizeof at;
     REQUIRE(getsockname(fd, (struct sockaddr *)&at, &len) == 0);
     return ntohs(at.sin_port);

@@ -283,11 +283,11 @@ static void holders_die(void **state)
         hear(victim->talk);
     }
     qsort(wait, kills, sizeof wait[0], by_size);
-    print_message("%u kills, %ld of them inside; the lock after %.3f ms (median), %.3f (99 %%), "
-                  "%.3f (most; %.3f without waiting for a processor)\n",
-                  kills, (long)deaths, (double)wait[kills / 2] / 1e6,
-                  (double)wait[kills * 99 / 100] / 1e6, (double)wait[kills - 1] / 1e6,
-                  (double)most / 1e6);
+    print_message("%u kills, %ld of them inside; the lock after %ld us (median), %ld (99 %%), %ld "
+                  "(most; %ld without waiting for a processor)\n",
+                  kills, (long)deaths, (long)(wait[kills / 2] / USEC),
+                  (long)(wait[kills * 99 / 100] / USEC), (long)(wait[kills - 1] / USEC),
+                  (long)(most / USEC));
     assert_true(deaths >= DEATHS);
     assert_true(most <= LIMIT);
     for (int i = 0; i < 2; i++) {

@@ -163,7 +163,8 @@ static void overlaps_are_seen(void **state)
     assert_int_equal(r.code, SESSION_ADDR_IN_USE);
 }
 
-/* A route of somebody else to 10.77.0.0/22 and a device called standin4: the first session is number 5. */
+/* A route of somebody else to 10.77.0.0/22 and a device called standin4: the first session is
+ * number 5. */
 static void others_are_left_alone(void **state)
 {
     char name[16] = "standin4";

@@ -1,5 +1,6 @@
 /*
- * Wake-ups: a packet wakes one sleeper, and it reaches the socket it is for whoever is busy, stopped or dead.
+ * Wake-ups: a packet wakes one sleeper, and it reaches the socket it is for whoever is busy,
+ * stopped or dead.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -256,7 +257,8 @@ static void one_packet_one_sleeper(void **state)
         wakes += w;
         assert_int_equal(child_end(&c[i]), 0);
     }
-    /* Eight packets, eight sleepers woken by the TUN, the keeper's loop by none; and the seven they were not for. */
+    /* Eight packets, eight sleepers woken by the TUN, the keeper's loop by none; and the seven they
+     * were not for. */
     assert_int_equal(tun, SLEEPERS);
     assert_int_equal(wakes, SLEEPERS - 1);
     say(order.talk, 0);
@@ -330,7 +332,8 @@ static bool has_named_itself(void *arg)
     return switches("standin") >= 0;
 }
 
-/* Exchanges packets as fast as it can; says how often its loop woke up for that, and how many packets there were. */
+/* Exchanges packets as fast as it can; says how often its loop woke up for that, and how many
+ * packets there were. */
 static int drive_hard(int talk, void *arg)
 {
     struct loop *l = loop_start(&the_session);
