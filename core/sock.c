@@ -317,7 +317,7 @@ static int bind_check(const struct stack *st, const struct sock *s, const struct
         return -ERR_ACCES;
     }
     bool closed = !is_tcp(s) || tcp_state_of(s) == TCP_CLOSED;
-    if (!closed || s->connected || s->bound) {
+    if (!closed || s->bound) {
         return -ERR_INVAL;
     }
     if (s->family == LX_AF_INET6 && is4 && s->opt.v6only) {
