@@ -20,6 +20,7 @@
 #include "core/check.h"
 #include "preload/adopt.h"
 #include "preload/config.h"
+#include "preload/fork.h"
 #include "preload/log.h"
 #include "preload/plock.h"
 #include "preload/startup.h"
@@ -178,6 +179,9 @@ static void repair(void)
 
 static struct env *go_in(void)
 {
+    if (UNLIKELY(self.fork_owed)) {
+        fork_early();
+    }
     self.depth++;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     if (UNLIKELY(self.held)) {

@@ -51,8 +51,8 @@ void fork_child(void)
     enter_fork_child(joined);
 }
 
-/* The handler. With the hook behind us the number follows: the lock is released now, the rest is
- * owed. */
+/* The handler. With the hook behind us the number follows at once: the stack's lock stays taken until
+ * then, so that nobody can take the child's place for free. */
 static void parent(void)
 {
     if (hooks_off() || !joined || !self.fork_hook) {
@@ -60,10 +60,20 @@ static void parent(void)
         return;
     }
     fdtab_fork_done();
+    self.held = true;
     self.forking = the_session.forking;
     self.fork_owed = true;
-    session_unlock(&the_session, &self.env);
+    signals_hold(); /* beyond enter_fork_parent */
     enter_fork_parent();
+}
+
+void fork_early(void)
+{
+    self.fork_owed = false;
+    self.held = false;
+    the_session.forking = self.forking;
+    session_fork_parent(&the_session, &self.env, 0);
+    signals_let();
 }
 
 void fork_expect(void)
@@ -78,9 +88,8 @@ void fork_told(pid_t child)
         return;
     }
     self.fork_owed = false;
-    signals_hold();
-    session_lock(&the_session, &self.env);
-    the_session.forking = self.forking; /* another thread may have forked meanwhile */
+    self.held = false;
+    the_session.forking = self.forking;
     session_fork_parent(&the_session, &self.env, child);
     signals_let();
 }

@@ -22,4 +22,7 @@ void fork_child(void);
 void fork_expect(void);
 void fork_told(pid_t child);
 
+/* A fork handler of the program uses the stack in between: the child's number is not told. */
+void fork_early(void);
+
 #endif

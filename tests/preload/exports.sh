@@ -63,6 +63,16 @@ no_plain_calls_below()
     not grep -xFf "$work/names" < <(nm -u "$BUILD"/preload/pic/*.a | awk 'NF == 2 { print $2 }' | sort -u)
 }
 
+# The table for people names each call.
+readme_is_complete()
+{
+    printf '#define CALL(r, n, p, a) n\n#define CALLV(r, n, p) n\n#define CHK(r, n, p, a)
+#include "preload/calls.h"\n' | gcc -E -P -I"$ROOT" -x c - | tr -s ' \n' '\n' | grep . |
+        grep -v '^__' | sort >"$work/calls"
+    not grep -vxFf <(sed -n '/^## The interposed calls/,$p' preload/README.md | tr -c 'a-zA-Z0-9_' '\n' |
+        sort -u) "$work/calls"
+}
+
 check "exports are exactly the hooks" exactly_the_hooks
 check "no version node" no_version_node
 check "libc alone is needed, no dynamic TLS" only_libc_is_needed
@@ -70,4 +80,5 @@ check "each hook is taken" each_is_taken
 check "each hook has a body" each_has_a_body
 check "our own code meets no hook" no_plain_calls
 check "libuv and tun meet no hook" no_plain_calls_below
+check "the README names each call" readme_is_complete
 finish

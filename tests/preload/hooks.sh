@@ -39,4 +39,5 @@ check "signals: a fault in the stack" storm fault
 check "signals: alternate stack" storm altstack
 check "signals: default action kills" storm dies
 check "cancellation of blocked calls" storm cancel
+check "threads that talk while others fork, vfork and spawn" on_us "$BUILD/tests/preload/forkstorm" 5
 finish
