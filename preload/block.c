@@ -35,6 +35,7 @@
 struct mine {
     struct sock_ref kept; /* whose watch is in the set */
     uint32_t kept_events;
+    bool owes;  /* a packet woke this thread: it must read one, for nobody else was woken for it */
     bool dirty; /* a call has put things into the set and not taken them out */
 };
 static __thread struct mine mine __attribute__((tls_model("initial-exec")));
@@ -218,6 +219,8 @@ static long filter(struct epoll_event *from, long n, struct epoll_event *to, int
             }
         } else if (hidden_what(from[i].data.u64) == HIDDEN_WAKE) {
             wake_drain(self.wake_fd);
+        } else if (hidden_what(from[i].data.u64) == HIDDEN_TUN) {
+            mine.owes = true;
         }
     }
     return own;
@@ -235,6 +238,15 @@ long block_sleep(struct epoll_event *ev, int max, nsec deadline, const sigset_t 
     int room = max < BLOCK_EVENTS ? max : BLOCK_EVENTS;
     long n = sleep_epoll(self.epfd, got, room + HIDDEN_ROOM, timeout, mask);
     return n < 0 ? n : filter(got, n, ev, max);
+}
+
+void block_pay(struct env *env)
+{
+    if (mine.owes) {
+        bool drained;
+        mine.owes = false;
+        drive_turn(&the_session, env, TURN, &drained);
+    }
 }
 
 /* No set of our own: time passes. */
@@ -274,6 +286,7 @@ static bool drive(struct env *env, const struct block *b)
 {
     struct stack *st = the_stack();
     bool drained;
+    mine.owes = false;
     st->collecting = kept_is(b) ? self.set : NULL;
     drive_turn(&the_session, env, TURN, &drained);
     st->collecting = NULL;
@@ -357,6 +370,7 @@ enum block_result block_wait(struct env **env, const struct block *b)
         }
         long n = sleep_once(env, b);
         if (n > 0) {
+            block_pay(*env);
             return sock_ref_ok(&b->sock) ? BLOCK_READY : BLOCK_GONE;
         }
         if (n == -EBADF) { /* somebody closed our set behind our back */

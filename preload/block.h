@@ -52,6 +52,9 @@ bool block_prepare(void);
  * Called between pollset_sleep and pollset_awake, not entered. 0 or more events of the caller's own, or -errno. */
 long block_sleep(struct epoll_event *ev, int max, nsec deadline, const sigset_t *mask);
 
+/* After block_sleep, entered: if a packet woke the thread it is read, for nobody else was woken for it. */
+void block_pay(struct env *env);
+
 /* At most so many events in one block_sleep. */
 #define BLOCK_EVENTS 64
 

@@ -31,6 +31,7 @@
 #include "preload/enter.h"
 #include "preload/epset.h"
 #include "preload/hook.h"
+#include "preload/log.h"
 #include "preload/sa.h"
 #include "tun/sys.h"
 
@@ -119,12 +120,6 @@ enum file_why decide_dest(const struct addr *to)
     return last.why;
 }
 
-int decide_strict(enum file_why why)
-{
-    (void)why;
-    return 0;
-}
-
 /* ------------------------------------------------------------------ to the kernel */
 
 static void replay(const struct file *f, int kfd)
@@ -183,8 +178,11 @@ static void collect_fd(int fd, struct file *f, void *arg)
 
 int file_to_kernel(int fd, struct file *f, enum file_why why, int kfd)
 {
-    (void)fd;
-    (void)why;
+    static const char *const text[FILE_WHY_COUNT] = {
+#define WHY_FILE(name, words) [FILE_WHY_##name] = words,
+        FILE_WHY_LIST
+#undef WHY_FILE
+    };
     bool fresh = kfd < 0;
     if (fresh) {
         kfd = kernel_like(f);
@@ -198,6 +196,7 @@ int file_to_kernel(int fd, struct file *f, enum file_why why, int kfd)
             return err;
         }
     }
+    LOG(LOG_DEBUG, "descriptor %d goes to the kernel: %s", fd, text[why]);
     sys3(SYS_fcntl, kfd, F_SETFL, f->sock.s->file_flags & (O_NONBLOCK | O_ASYNC));
 
     struct fds all = {.f = f};

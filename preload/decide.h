@@ -21,9 +21,6 @@ enum file_why decide_dest(const struct addr *to);
 /* Whether the address is one of the stack's own. */
 bool decide_ours(const struct addr *a);
 
-/* -errno when the rule (--strict) forbids the kernel for that reason, else 0. */
-int decide_strict(enum file_why why);
-
 /* A kernel socket like the file's (options repeated); close-on-exec, blocking. The descriptor or -errno. Not entered. */
 int kernel_like(const struct file *f);
 

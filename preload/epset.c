@@ -408,6 +408,7 @@ struct wait {
     struct epoll_event *out;
     int max;
     int n;     /* events in out */
+    bool owes; /* a packet woke this thread: it must read one, for nobody else was woken for it */
     int ntwin; /* the first of them that came by a twin lie at twin_at */
     int twin_at[4];
     int32_t twin_key[4];
@@ -448,6 +449,8 @@ static void take_kernel(struct wait *w, const struct epoll_event *got, long n)
         uint32_t what = hidden_what(ev.data.u64);
         if (what == HIDDEN_WAKE) {
             wake_drain(w->ep->wake_fd);
+        } else if (what == HIDDEN_TUN) {
+            w->owes = true;
         } else if (what >= HIDDEN_TWIN) {
             twin_event(w, what - HIDDEN_TWIN, ev.events);
         }
@@ -547,7 +550,8 @@ static void drive_and_collect(struct wait *w, struct env *env)
 {
     bool drained = false;
     collect(w);
-    while (w->n == 0 && !drained && w->ep->set) {
+    while ((w->n == 0 || w->owes) && !drained && w->ep->set) {
+        w->owes = false;
         drained = drive(w->ep, env);
         collect(w);
     }

@@ -214,6 +214,7 @@ static long sleep_once(const struct call *c)
             ret = block_sleep(ev, BLOCK_EVENTS, c->deadline, c->mask);
             env = enter();
             sleep_unmark();
+            block_pay(env);
             if (ret == 0 && c->deadline != NEVER && env->now >= c->deadline) {
                 ret = -ETIME;
             }

@@ -460,8 +460,7 @@ long my_connect(int fd, struct file *f, const struct sockaddr *sa, socklen_t len
     if (may_move(f)) {
         enum file_why why = decide_dest(&to.addr);
         if (why != FILE_WHY_STACK) {
-            int err = decide_strict(why);
-            err = err ? err : file_to_kernel(fd, f, why, -1);
+            int err = file_to_kernel(fd, f, why, -1);
             return err ? err : hook_errno(real.connect(fd, sa, len));
         }
     }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "preload/hook.h"
+#include "preload/rights.h"
 #include "preload/xfer.h"
 #include "tun/session.h"
 
@@ -74,21 +75,6 @@ HOOK ssize_t recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *f
     return hook_ret(my_recv(fd, f, &x, flags));
 }
 
-/* What came over an AF_UNIX socket may be ours. */
-static void received(const struct msghdr *msg)
-{
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR((struct msghdr *)msg, c)) {
-        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) {
-            continue;
-        }
-        for (size_t at = 0; at + sizeof(int) <= c->cmsg_len - CMSG_LEN(0); at += sizeof(int)) {
-            int fd;
-            memcpy(&fd, CMSG_DATA(c) + at, sizeof fd);
-            fdtab_received(fd);
-        }
-    }
-}
-
 HOOK ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
 {
     struct file *f = hook_sock(fd);
@@ -97,8 +83,8 @@ HOOK ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
         return hook_ret(my_recvmsg(fd, f, msg, flags));
     }
     ssize_t n = real.recvmsg(fd, msg, flags);
-    if (UNLIKELY(n >= 0 && msg->msg_control && msg->msg_controllen > 0) && !hooks_off()) {
-        received(msg);
+    if (UNLIKELY(n >= 0 && rights_maybe(msg)) && !hooks_off()) {
+        rights_arrive(msg, flags & MSG_PEEK);
     }
     return n;
 }
@@ -147,8 +133,8 @@ HOOK int recvmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags, struct ti
     }
     int got = real.recvmmsg(fd, msgs, n, flags, timeout);
     for (int i = 0; i < got && !hooks_off(); i++) {
-        if (msgs[i].msg_hdr.msg_control && msgs[i].msg_hdr.msg_controllen > 0) {
-            received(&msgs[i].msg_hdr);
+        if (rights_maybe(&msgs[i].msg_hdr)) {
+            rights_arrive(&msgs[i].msg_hdr, flags & MSG_PEEK);
         }
     }
     return got;
@@ -219,7 +205,15 @@ HOOK ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
 {
     struct file *f = hook_sock(fd);
     if (LIKELY(!f)) {
-        return real.sendmsg(fd, msg, flags);
+        bool carries = UNLIKELY(rights_maybe(msg)) && !hooks_off();
+        if (carries) {
+            rights_depart(msg);
+        }
+        ssize_t n = real.sendmsg(fd, msg, flags);
+        if (carries && n < 0) {
+            rights_return(msg);
+        }
+        return n;
     }
     pthread_testcancel();
     return hook_ret(my_sendmsg(fd, f, msg, flags));
@@ -244,7 +238,19 @@ HOOK int sendmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags)
 {
     struct file *f = hook_sock(fd);
     if (!f) {
-        return real.sendmmsg(fd, msgs, n, flags);
+        unsigned carry = hooks_off() || !msgs ? 0 : n;
+        for (unsigned i = 0; i < carry; i++) {
+            if (rights_maybe(&msgs[i].msg_hdr)) {
+                rights_depart(&msgs[i].msg_hdr);
+            }
+        }
+        int sent = real.sendmmsg(fd, msgs, n, flags);
+        for (unsigned i = sent < 0 ? 0 : (unsigned)sent; i < carry; i++) {
+            if (rights_maybe(&msgs[i].msg_hdr)) {
+                rights_return(&msgs[i].msg_hdr);
+            }
+        }
+        return sent;
     }
     pthread_testcancel();
     return (int)hook_ret(sendmmsg_ours(fd, f, msgs, n, flags));

@@ -424,12 +424,8 @@ static long send_dgram(struct call *c, size_t n)
         }
         named = got == 0;
     }
-    if (named && !s->bound_addr) {
-        enum file_why why = decide_dest(&to.addr);
-        if (why != FILE_WHY_STACK) {
-            int err = decide_strict(why);
-            return err ? err : send_twin(c, &to.addr);
-        }
+    if (named && !s->bound_addr && decide_dest(&to.addr) != FILE_WHY_STACK) {
+        return send_twin(c, &to.addr);
     }
     if (!hook_enter(&c->env, &c->ref)) {
         return -EBADF;
