@@ -195,7 +195,10 @@ static struct sock *quote_sock(struct stack *st, struct quote *q)
 static uint32_t announced_mtu(struct stack *st, const struct quote *q)
 {
     uint32_t mtu = q->ip->v6 ? q->info : q->info & 0xffff;
-    mtu = max_u32(mtu, q->ip->v6 ? MTU_FLOOR6 : MTU_FLOOR4);
+    if (q->ip->v6 && mtu < MTU_FLOOR6) {
+        return 0; /* RFC 8201 4: must discard it */
+    }
+    mtu = max_u32(mtu, MTU_FLOOR4);
     return mtu < ip_mtu(st, &q->flow.raddr) ? mtu : 0;
 }
 
