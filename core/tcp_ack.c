@@ -84,8 +84,11 @@ static void clean_queue(struct tcp *c, struct tcp_acked *a, seq ack, nsec now)
         keep = min_u32(keep, r->segs);
         a->acked += r->segs - keep;
         a->delivered += r->flags & TXR_SACKED ? 0 : r->segs - keep;
-        if (!(r->flags & TXR_EVER) && !oldest) {
-            oldest = r->at;
+        if (r->flags & TXR_EVER) {
+            a->retrans_acked = true;
+        } else {
+            oldest = oldest ? oldest : r->at;
+            a->orig_acked = a->orig_acked || seq_leq(ack, c->high_seq);
         }
         txq_trim(&c->tx, ack, keep);
     }
@@ -136,7 +139,7 @@ static void take_rtt(struct stack *st, struct tcp *c, struct tcp_acked *a,
 }
 
 /* RFC 5681: the window grows only by acknowledgments of a sender that was held back by it. */
-static void grow_window(struct tcp *c, const struct tcp_acked *a, nsec now)
+static void grow_window(const struct stack *st, struct tcp *c, const struct tcp_acked *a, nsec now)
 {
     const struct cc_ops *ops = tcp_cc_ops(c->cc.algo);
     struct cc_ack ack = {
@@ -153,6 +156,9 @@ static void grow_window(struct tcp *c, const struct tcp_acked *a, nsec now)
     }
     if (c->ca_state == CA_RECOVERY || c->ca_state == CA_CWR || !a->delivered || !a->cwnd_limited) {
         return;
+    }
+    if (!a->new_data && c->reordering <= st->knobs.tcp_reordering) {
+        return; /* Linux, not RFC: unless the path reorders, only what is acknowledged counts */
     }
     uint32_t before = c->cc.cwnd;
     ops->on_ack(&c->cc, &ack);
@@ -235,6 +241,10 @@ bool tcp_ack_in(struct stack *st, struct env *env, struct tcp *c, const struct t
     }
     bool moved = take_window(st, env, c, seg);
     if (c->tx.n == 0) {
+        if (c->due[TT_PERSIST] != NEVER) { /* Linux, not RFC: an answer starts the time anew */
+            tcp_timer_clear(st, env, c, TT_PERSIST);
+            tcp_arm_persist(st, env, c);
+        }
         settle(st, env, c, &a, was_writable);
         return true;
     }
@@ -250,7 +260,7 @@ bool tcp_ack_in(struct stack *st, struct env *env, struct tcp *c, const struct t
     take_rtt(st, c, &a, seg, env->now);
     c->info.delivered += a.delivered;
     tcp_loss_ack(st, env, c, &a);
-    grow_window(c, &a, env->now);
+    grow_window(st, c, &a, env->now);
     settle(st, env, c, &a, was_writable);
     return true;
 }

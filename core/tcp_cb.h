@@ -261,6 +261,12 @@ static inline uint32_t tcp_inflight(const struct tcp *c)
     return n > c->reno_sacked ? n - c->reno_sacked : 0;
 }
 
+/* What a peer takes that says nothing. RFC 9293 3.7.1 MUST-15 */
+static inline uint32_t tcp_default_mss(const struct tcp *c)
+{
+    return addr_is4(&c->s.flow.raddr) ? 536 : 1220;
+}
+
 static inline nsec tcp_rto(const struct stack *st, const struct tcp *c)
 {
     nsec max = (nsec)st->knobs.user_rto_max_ms * MSEC;

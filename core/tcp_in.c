@@ -58,7 +58,7 @@ static bool checksum_good(const struct ip_hdr *ip)
 
 static void take_syn(struct stack *st, struct env *env, struct tcp *c, const struct tcp_seg *seg)
 {
-    uint32_t mss = seg->has_mss && seg->mss ? seg->mss : 536; /* MUST-15 */
+    uint32_t mss = seg->has_mss && seg->mss ? seg->mss : tcp_default_mss(c);
 
     c->irs = seg->seq;
     c->rcv.nxt = c->rcv.wup = c->rcv_base = seq_add(seg->seq, 1);

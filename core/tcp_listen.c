@@ -96,7 +96,7 @@ struct sock *tcp_accept(struct stack *st, struct env *env, struct sock *s, int *
 
 static void take_syn_options(struct stack *st, struct tcp *c, const struct tcp_seg *seg)
 {
-    uint32_t mss = seg->has_mss && seg->mss ? seg->mss : 536; /* MUST-15 */
+    uint32_t mss = seg->has_mss && seg->mss ? seg->mss : tcp_default_mss(c);
 
     if (c->user_mss) {
         mss = min_u32(mss, c->user_mss);

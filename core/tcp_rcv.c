@@ -65,11 +65,7 @@ void tcp_rcv_init(struct stack *st, struct tcp *c)
     if (c->state == TCP_SYN_RCVD && c->ts_ok) {
         mss -= 12;
     }
-    c->rcv.wnd_lim = min_u32(space, 65535u);
-    if (c->rcv.wnd_lim >= mss && space > 65535u - mss) {
-        c->rcv.wnd_lim = round_down(min_u32(space, 65536u), mss);
-    }
-    c->rcv.wnd_lim = min_u32(c->rcv.wnd_lim, 65535u);
+    c->rcv.wnd_lim = min_u32(space > mss ? round_down(space, mss) : space, 65535u);
     c->rcv.mss = (uint16_t)max_u32(min_u32(min_u32(c->rcv.adv_mss, c->rcv.wnd_lim / 2), 536), 88);
     c->drs_space = min_u32(c->rcv.wnd_lim, 10u * c->rcv.adv_mss);
 }

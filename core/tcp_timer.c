@@ -91,8 +91,8 @@ static nsec probe_at(const struct stack *st, const struct tcp *c, nsec now)
         pto = 2 * c->rtt.srtt;
         pto += c->tx.out == 1 ? (nsec)st->knobs.user_rto_min_ms * MSEC : 2 * MSEC;
     }
-    nsec at = now + pto;
-    return at < now + tcp_rto(st, c) ? at : NEVER;
+    return now +
+           nsec_min(pto, tcp_rto(st, c)); /* never later than the timeout, but instead of it */
 }
 
 void tcp_arm_rto(struct stack *st, struct env *env, struct tcp *c)

@@ -5,7 +5,8 @@
  * RFC 6675), the source of RTT samples, and what RACK (RFC 8985) looks at. A record is up to 64 KiB sent in one packet
  * (segmentation offload) and counts as `segs` segments; it is split where a SACK block or an acknowledgment ends inside it.
  *
- * The counters are kept in segments, as Linux does:  in flight = out - sacked - lost + retrans.
+ * The counters are kept in segments:  in flight = out - sacked - lost  (RFC 6675's pipe: one sent again is no longer lost
+ * and counts once).
  */
 #ifndef STANDIN_CORE_TCP_TXQ_H
 #define STANDIN_CORE_TCP_TXQ_H
@@ -54,7 +55,7 @@ static inline struct tx_rec *txq_at(const struct txq *q, uint32_t i)
 
 static inline uint32_t txq_inflight(const struct txq *q)
 {
-    return q->out - q->sacked - q->lost + q->retrans;
+    return q->out - q->sacked - q->lost;
 }
 
 /* Whether another record, and a few splits, will find room. */

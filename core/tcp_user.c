@@ -373,7 +373,7 @@ int tcp_shutdown(struct stack *st, struct env *env, struct sock *s, int how)
     struct tcp *c = tcp_of(s);
     uint32_t bits = 0;
 
-    if (c->state == TCP_CLOSED) {
+    if (c->state == TCP_CLOSED || c->state == TCP_TIME_WAIT) {
         return -ERR_NOTCONN;
     }
     if (c->state == TCP_LISTEN || c->state == TCP_SYN_SENT) {
