@@ -384,7 +384,7 @@ static void segments(void **state)
                 size_t n = k->len - (v6 ? 60 : 40);
                 bool last = seen + n == payload;
                 assert_false(k->partial);
-                assert_int_equal(((size_t)th[5] << 16 | th[6] << 8 | th[7]), 100 + seen);
+                assert_int_equal((size_t)(th[5] << 16 | th[6] << 8 | th[7]), 100 + seen);
                 assert_int_equal(th[13], 0x10 | (seen == 0 ? 0x80 : 0) | (last ? 0x09 : 0));
                 assert_memory_equal(th + 20, stream + seen, n);
                 assert_true(n == 1000 || last);
