@@ -126,6 +126,9 @@ static enum drop in_syn_sent(struct stack *st, struct env *env, struct tcp *c,
     if (seg->flags & TCP_ACK) { /* first */
         if (seq_leq(seg->ack, c->iss) || seq_gt(seg->ack, c->snd.nxt)) {
             tcp_reply_rst(st, env, ip, seg);
+            if (c->retries == 0) { /* Linux, not RFC: the old connection is gone now, try again */
+                tcp_timer_set(st, env, c, TT_RTO, env->now + 8 * MSEC);
+            }
             return DROP_TCP_ACK;
         }
         ack_ok = true;
@@ -280,6 +283,10 @@ static enum drop ack_syn_rcvd(struct stack *st, struct env *env, struct tcp *c,
         return DROP_TCP_ACK;
     }
     if (!tcp_listen_complete(st, env, c)) {
+        if (st->knobs.tcp_abort_on_overflow) {
+            tcp_reply_rst(st, env, ip, seg);
+            tcp_done(st, env, c, ERR_CONNABORTED);
+        }
         return DROP_TCP_BACKLOG;
     }
     syn_acked(st, env, c);

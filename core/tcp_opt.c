@@ -241,7 +241,7 @@ static void info_rcv(const struct tcp *c, struct lx_tcp_info *i, nsec now)
     i->tcpi_last_data_recv = ms_since(c->rcv_at, now);
     i->tcpi_last_ack_recv = ms_since(c->ack_rcv_at, now);
     i->tcpi_rcv_ssthresh = c->rcv.wnd_lim;
-    i->tcpi_advmss = c->rcv.adv_mss;
+    i->tcpi_advmss = c->rcv.adv_mss - (c->ts_ok ? 12u : 0);
     i->tcpi_rcv_rtt = usec(c->rcv_rtt);
     i->tcpi_rcv_space = c->drs_space;
     i->tcpi_bytes_received = c->info.bytes_rcvd;

@@ -491,9 +491,8 @@ void tcp_output(struct stack *st, struct env *env, struct tcp *c)
             tcp_arm_rto(st, env, c);
         }
     }
-    if (c->tx.n == 0 && (tcp_unsent(c) || (c->fin_queued && !c->fin_sent)) && !c->cork &&
-        !c->more) {
-        tcp_arm_persist(st, env, c);
+    if (c->tx.n == 0 && (tcp_unsent(c) || (c->fin_queued && !c->fin_sent))) {
+        tcp_arm_persist(st, env, c); /* tcp(7): nothing is corked for longer than that */
     }
 }
 

@@ -281,12 +281,15 @@ static void persist_fire(struct stack *st, struct env *env, struct tcp *c)
     }
     c->probes++;
     tcp_send_probe(st, env, c, TX_PROBE);
-    if (c->tx.n == 0) {
-        if (c->backoff < 20) {
-            c->backoff++;
-        }
-        tcp_timer_set(st, env, c, TT_PERSIST, env->now + persist_interval(st, c));
+    if (c->tx.n) { /* it was data after all */
+        c->probes = 0;
+        c->backoff = 0;
+        return;
     }
+    if (c->backoff < 20) {
+        c->backoff++;
+    }
+    tcp_timer_set(st, env, c, TT_PERSIST, env->now + persist_interval(st, c));
 }
 
 static void keep_fire(struct stack *st, struct env *env, struct tcp *c)
