@@ -127,7 +127,6 @@ static bool set_open(void)
 
 static bool set_make(void)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
     if (self.member != the_session.me) {
         self.set = NULL; /* the parent's; its descriptors are copies */
     }
@@ -147,7 +146,6 @@ static bool set_make(void)
         return false;
     }
     self.set->owner = self.wake_number;
-    pthread_once(&once, make_key);
     pthread_setspecific(thread_key, &self);
     return true;
 }
@@ -157,7 +155,12 @@ bool block_prepare(void)
     if (LIKELY(self.set && self.epfd > 0 && self.member == the_session.me && !mine.dirty)) {
         return true;
     }
-    return set_make();
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, make_key);
+    signals_hold(); /* a handler that blocks, too, finds it whole */
+    bool made = set_make();
+    signals_let();
+    return made;
 }
 
 void block_dirty(bool dirty)

@@ -360,6 +360,29 @@ void twin_listen(struct file *f, int backlog)
     }
 }
 
+void twin_adopt(struct file *f)
+{
+    struct sock_ref ref = f->sock;
+    struct env *env;
+    struct sock *s = hook_enter(&env, &ref);
+    if (!s) {
+        return;
+    }
+    f->twin_asked = true;
+    int listens = 0;
+    size_t len = sizeof listens;
+    sock_getopt(the_stack(), env, s, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len);
+    bool stream = s->type == LX_SOCK_STREAM;
+    bool wants = s->bound && !s->bound_addr && !s->connected && (listens || !stream);
+    leave(env);
+    if (wants) {
+        twin_make(f);
+        if (stream) {
+            twin_listen(f, SOMAXCONN);
+        }
+    }
+}
+
 /* A twin bound to the wildcard, for datagrams to networks that only the kernel reaches. */
 static int twin_any(struct file *f)
 {

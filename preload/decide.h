@@ -42,6 +42,9 @@ void twin_make(struct file *f);
 void twin_listen(struct file *f, int backlog);
 void twin_close(struct file *f);
 
+/* A wildcard socket that came from elsewhere (exec, a message) gets its twins at its first use here. Not entered. */
+void twin_adopt(struct file *f);
+
 /* The kernel twin of a datagram socket that reaches `to`; made, and the socket bound, at the first use. Or -errno. */
 int twin_for(struct file *f, const struct addr *to);
 

@@ -27,6 +27,7 @@
 
 #include "core/abi.h"
 #include "core/check.h"
+#include "preload/decide.h"
 #include "preload/enter.h"
 #include "preload/hidden.h"
 #include "preload/hook.h"
@@ -344,6 +345,9 @@ int epset_ctl(int epfd, int op, int fd, struct file *target, struct epoll_event 
     int err = ready_for_use(epfd, f);
     if (err < 0) {
         return err;
+    }
+    if (UNLIKELY(!target->twin_asked)) {
+        twin_adopt(target);
     }
     struct sock_ref ref = target->sock;
     struct env *env;

@@ -63,10 +63,11 @@ struct file {
     bool decided;         /* listen, connect or an address has chosen the stack: it stays there */
     bool paired;          /* the descriptor is one end of a pair that mirrors readiness (ready.c) */
     int pair_fd;          /* the other end, high; -1 */
-    int twin_fd;   /* a kernel socket beside it on loopback (wildcard listener, UDP), high; -1 */
-    int twin6_fd;  /* a dual-stack one needs two: 127.0.0.1 is twin_fd, ::1 this one; -1 */
-    bool twin_any; /* twin_fd of a datagram socket is bound to the wildcard: it reaches all */
-    bool let_go;   /* by an exec under way (adopt.c) */
+    int twin_fd;     /* a kernel socket beside it on loopback (wildcard listener, UDP), high; -1 */
+    int twin6_fd;    /* a dual-stack one needs two: 127.0.0.1 is twin_fd, ::1 this one; -1 */
+    bool twin_any;   /* twin_fd of a datagram socket is bound to the wildcard: it reaches all */
+    bool let_go;     /* by an exec under way (adopt.c) */
+    bool twin_asked; /* whether it wants twins was settled when it was bound; false after exec */
     struct opt_record *opts;
     struct epset *ep; /* FILE_EPOLL (epset.h) */
     struct file *pool_next;

@@ -51,7 +51,7 @@ static inline struct file *hook_sock(int fd)
         return NULL;
     }
     struct file *f = fdtab_get(fd);
-    return UNLIKELY(f != NULL) && f->kind == FILE_SOCK ? f : NULL;
+    return UNLIKELY(f != NULL) && f->kind == FILE_SOCK && f->sock.s ? f : NULL;
 }
 
 /* The epoll set behind a descriptor if it may hold stack sockets, or NULL. */

@@ -18,6 +18,7 @@
 
 #include "core/abi.h"
 #include "preload/block.h"
+#include "preload/decide.h"
 #include "preload/epset.h"
 #include "preload/hook.h"
 #include "preload/sleep.h"
@@ -289,7 +290,10 @@ static void sort_out(struct call *c)
         if (p->fd < 0) {
             continue;
         }
-        const struct file *f = hook_sock(p->fd);
+        struct file *f = hook_sock(p->fd);
+        if (f && UNLIKELY(!f->twin_asked)) {
+            twin_adopt(f);
+        }
         if (!f) {
             struct file *set = our_set(p->fd);
             if (set) {

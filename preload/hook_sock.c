@@ -58,6 +58,11 @@ static long socket_publish(struct sock *s, int type)
             sock_release(the_stack(), env, ref.s, env->member);
             leave(env);
         }
+        return fd;
+    }
+    struct file *f = fdtab_get((int)fd);
+    if (f) {
+        f->twin_asked = true;
     }
     return fd;
 }
@@ -291,6 +296,9 @@ long my_accept4(int fd, struct file *f, struct sockaddr *sa, socklen_t *len, int
         return -EINVAL;
     }
     sleep_begin();
+    if (UNLIKELY(!f->twin_asked)) {
+        twin_adopt(f);
+    }
     struct sock_ref ref = f->sock;
     struct env *env;
     struct sock *s = hook_enter(&env, &ref);

@@ -235,6 +235,9 @@ static long recv_tell(struct xfer *x, const struct sock *s, const struct recv_in
 
 static long recv_with(struct file *f, struct xfer *x, int flags, struct mspan *v)
 {
+    if (UNLIKELY(!f->twin_asked)) {
+        twin_adopt(f);
+    }
     struct call c = {.f = f, .ref = f->sock, .x = x, .flags = flags, .v = v};
     long n = xfer_load(x->iov, x->iovcnt, 0, (flags & MSG_TRUNC) != 0, v, &c.total);
     if (n < 0) {
@@ -454,6 +457,9 @@ static long send_with(int fd, struct file *f, struct xfer *x, int flags, struct 
     }
     sleep_begin();
     const struct sock *s = c.ref.s;
+    if (UNLIKELY(!s)) { /* closed by another thread */
+        return -EBADF;
+    }
     if (UNLIKELY(s->type != LX_SOCK_STREAM)) {
         return send_dgram(&c, (size_t)n);
     }

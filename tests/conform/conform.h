@@ -44,6 +44,8 @@
 
 void test(void);
 void peer(void);
+__attribute__((weak)) int again(int argc,
+                                char **argv); /* `prog again ...`: what the test starts by exec */
 
 static int ctl = -1;
 
@@ -276,6 +278,9 @@ static int meet(const char *path, bool test_side)
 
 int main(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "again") == 0) {
+        return again(argc, argv);
+    }
     if (argc < 3) {
         fprintf(stderr, "usage: %s test|peer CONTROL-SOCKET\n", argv[0]);
         return 2;
