@@ -135,10 +135,36 @@ static bool put_session(const struct session_result *r)
     return setenv(SESSION_VARIABLE, text, 1) == 0;
 }
 
+/*
+ * Joins in this process, which will become the program by exec: the place among the members is then
+ * the program's, and the session lasts at least until it is there. Nothing is left in order here:
+ * exec drops the mapping and the descriptors.
+ */
+static struct session_result look_inside(struct session *s, const char *name, const char *token)
+{
+    *s = (struct session){0};
+    return session_join(s, name, token);
+}
+
+static void say_session(const struct session *s)
+{
+    const struct session_config *cfg = &s->arena->cfg;
+    char text[ADDR_TEXT_MAX];
+    msg("session %s on %s, mtu %u, offload %s", s->arena->name, cfg->ifname, cfg->mtu,
+        cfg->offload ? "on" : "off");
+    for (uint32_t i = 0; i < cfg->naddr; i++) {
+        msg("  the stack is %s/%u", addr_text(&cfg->addr[i].addr, text), cfg->addr[i].bits);
+    }
+    for (uint32_t i = 0; i < cfg->npeer; i++) {
+        msg("  the kernel is %s/%u", addr_text(&cfg->peer[i].addr, text), cfg->peer[i].bits);
+    }
+}
+
 static bool start_new(const struct options *o)
 {
     struct session_config cfg;
     struct session_result r;
+    struct session s;
     char keeper[PATH_MAX];
     if (!netconf_make(&cfg, o) || !place_find(PLACE_KEEPER, keeper)) {
         return false;
@@ -148,16 +174,16 @@ static bool start_new(const struct options *o)
         explain(&r, &cfg, r.name);
         return false;
     }
-    if (o->verbose) {
-        msg("session %s started, mtu %u, offload %s", r.name, cfg.mtu, cfg.offload ? "on" : "off");
+    if (o->verbose && look_inside(&s, r.name, r.token).code == SESSION_OK) {
+        say_session(&s);
     }
     return put_session(&r);
 }
 
-/* The one we are in: is it still there? The program itself joins at its first socket. */
+/* The one we are in: is it still there? */
 static bool check_old(const struct options *o, const char *text)
 {
-    struct session s = {0};
+    struct session s;
     struct session_config none = {0};
     struct session_result r;
     char name[SESSION_NAME];
@@ -167,14 +193,13 @@ static bool check_old(const struct options *o, const char *text)
         msg_do("Fix:", "unset " SESSION_VARIABLE);
         return false;
     }
-    r = session_join(&s, name, token);
+    r = look_inside(&s, name, token);
     if (r.code != SESSION_OK) {
         explain(&r, &none, name);
         return false;
     }
-    session_leave(&s);
     if (o->verbose) {
-        msg("joining the session %s", name);
+        say_session(&s);
     }
     return true;
 }

@@ -154,6 +154,19 @@ nested()
 {
     # shellcheck disable=SC2016 # for the inner shell
     "$STANDIN" run sh -c '[ "$("$0" run printenv STANDIN_SESSION)" = "$STANDIN_SESSION" ]' "$STANDIN"
+    "$STANDIN" run "$STANDIN" run "$STANDIN" run sh -c 'sleep 0.3; exec curl -sSf -o /dev/null "$0"' \
+        "http://$KERNEL4:8000/piece"
+}
+
+verbose()
+{
+    "$STANDIN" run -v true 2>"$work/err"
+    cat "$work/err"
+    grep -q "the stack is $OURS4/24" "$work/err"
+    grep -q "the kernel is $KERNEL6/64" "$work/err"
+    "$STANDIN" run -v --mtu 1400 curl -sSf -o "$work/got" "http://$KERNEL4:8000/piece" 2>"$work/err"
+    grep -q "mtu 1400" "$work/err"
+    cmp "$work/got" "$work/www/piece"
 }
 
 two_sessions() # the second takes the next free subnet
@@ -168,8 +181,6 @@ two_sessions() # the second takes the next free subnet
 
 named_addresses()
 {
-    serve
-    make_file piece 1
     "$STANDIN" run --addr 192.168.55.9/28 curl -sSf -o "$work/got" http://192.168.55.1:8000/piece
     cmp "$work/got" "$work/www/piece"
     "$STANDIN" run --addr fd55::9/64 --peer fd55::5 curl -sSf -o "$work/got" 'http://[fd55::5]:8000/piece'
@@ -179,6 +190,8 @@ named_addresses()
 }
 
 rc=0
+serve
+make_file piece 1
 for mode in plain --wait; do
     option=()
     [[ $mode == plain ]] || option=("$mode")
@@ -199,6 +212,7 @@ check "--wait waits for what the program left running" waits_for_family
 check "without --wait it returns with the program" returns_with_child
 check "--help and --version" help_and_version
 check "inside a session a program joins it" nested
+check "-v says on stderr what the session is" verbose
 check "a second session takes another subnet" two_sessions
 check "addresses by option and by variable" named_addresses
 check "nothing is left behind" clean
