@@ -34,7 +34,7 @@ static const char prologue[] =
     "        exec(compile('\\n' * (line - 1) + source, path, 'exec'), g)\n"
     "    except BaseException as e:\n"
     "        at = [f.lineno for f in traceback.extract_tb(e.__traceback__) if f.filename == path]\n"
-    "        print('%d %s: %s' % (at[-1] if at else line, type(e).__name__, e))\n"
+    "        print('@failed %d %s: %s' % (at[-1] if at else line, type(e).__name__, e))\n"
     "        sys.exit(1)\n";
 
 /* Every field of struct lx_tcp_info, in its order. */
@@ -44,21 +44,24 @@ static const char prologue[] =
     F(retransmits)                                                                                 \
     F(probes)                                                                                      \
     F(backoff)                                                                                     \
-    F(options) F(snd_wscale) F(rcv_wscale) F(delivery_rate_app_limited) F(fastopen_client_fail)    \
-        F(rto) F(ato) F(snd_mss) F(rcv_mss) F(unacked) F(sacked) F(lost) F(retrans) F(fackets)     \
-            F(last_data_sent) F(last_ack_sent) F(last_data_recv) F(last_ack_recv) F(pmtu) F(       \
-                rcv_ssthresh) F(rtt) F(rttvar) F(snd_ssthresh) F(snd_cwnd) F(advmss) F(reordering) \
-                F(rcv_rtt) F(rcv_space) F(total_retrans) F(pacing_rate) F(max_pacing_rate)         \
-                    F(bytes_acked) F(bytes_received) F(segs_out) F(segs_in) F(notsent_bytes)       \
-                        F(min_rtt) F(data_segs_in) F(data_segs_out) F(delivery_rate) F(busy_time)  \
-                            F(rwnd_limited) F(sndbuf_limited) F(delivered) F(delivered_ce)         \
-                                F(bytes_sent) F(bytes_retrans) F(dsack_dups) F(reord_seen)         \
-                                    F(rcv_ooopack) F(snd_wnd) F(rcv_wnd) F(rehash) F(total_rto)    \
-                                        F(total_rto_recoveries) F(total_rto_time) F(received_ce)   \
-                                            F(delivered_e1_bytes) F(delivered_e0_bytes)            \
-                                                F(delivered_ce_bytes) F(received_e1_bytes)         \
-                                                    F(received_e0_bytes) F(received_ce_bytes)      \
-                                                        F(accecn_fail_mode) F(accecn_opt_seen)
+    F(options)                                                                                     \
+    F(snd_wscale) F(rcv_wscale) F(delivery_rate_app_limited) F(fastopen_client_fail) F(rto) F(ato) \
+        F(snd_mss) F(rcv_mss) F(unacked) F(sacked) F(lost) F(retrans) F(fackets) F(last_data_sent) \
+            F(last_ack_sent) F(last_data_recv) F(last_ack_recv) F(pmtu) F(rcv_ssthresh) F(rtt)     \
+                F(rttvar) F(snd_ssthresh) F(snd_cwnd) F(advmss) F(reordering) F(rcv_rtt)           \
+                    F(rcv_space) F(total_retrans) F(pacing_rate) F(max_pacing_rate) F(bytes_acked) \
+                        F(bytes_received) F(segs_out) F(segs_in) F(notsent_bytes) F(min_rtt)       \
+                            F(data_segs_in) F(data_segs_out) F(delivery_rate) F(busy_time)         \
+                                F(rwnd_limited) F(sndbuf_limited) F(delivered) F(delivered_ce)     \
+                                    F(bytes_sent) F(bytes_retrans) F(dsack_dups) F(reord_seen)     \
+                                        F(rcv_ooopack) F(snd_wnd) F(rcv_wnd) F(rehash)             \
+                                            F(total_rto) F(total_rto_recoveries) F(total_rto_time) \
+                                                F(received_ce) F(delivered_e1_bytes)               \
+                                                    F(delivered_e0_bytes) F(delivered_ce_bytes)    \
+                                                        F(received_e1_bytes) F(received_e0_bytes)  \
+                                                            F(received_ce_bytes)                   \
+                                                                F(accecn_fail_mode)                \
+                                                                    F(accecn_opt_seen)
 
 static void add_info(struct str *out, const struct lx_tcp_info *info)
 {
@@ -133,15 +136,18 @@ bool code_capture(struct run *r, const char *text, int line)
     return true;
 }
 
-/* What Python said: "LINE Type: text", or something else when it did not get that far. */
+/* What Python said: "@failed LINE Type: text" behind what the code printed, or something else when it did not get that
+ * far. */
 static void failed(struct run *r, char *text)
 {
-    char *rest = text;
-    long at = strtol(text, &rest, 10);
-    if (rest == text) {
+    static const char mark[] = "@failed ";
+    char *said = strstr(text, mark);
+    if (!said) {
         run_fail(r, "python3 failed: %s", *text ? text : "it said nothing");
         return;
     }
+    char *rest = said + sizeof mark - 1;
+    long at = strtol(rest, &rest, 10);
     rest[strcspn(rest, "\n")] = '\0';
     run_fail(r, "code:%s", rest);
     r->why_line = (int)at;

@@ -334,6 +334,8 @@ int main(int argc, char **argv)
         } else if (!take_option(&d, argv[i], argv[i + 1], &used, &err)) {
             fprintf(stderr, "drill: %s\n", str_text(&err));
             usage(stderr);
+            str_free(&err);
+            pool_free(&d.pool);
             return 2;
         }
         i += used;

@@ -165,6 +165,8 @@ void vk_free(struct vk *vk)
     if (!vk) {
         return;
     }
+    vk->cfg.sent = NULL; /* what closing still sends is nobody's business */
+    vk->cfg.fd_gone = NULL;
     close_all(vk);
     drop_packets(vk);
     heap_fini(&vk->heap);
