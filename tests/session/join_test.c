@@ -396,7 +396,8 @@ static void start_is_unseen(void **state)
 struct attempt {
     uid_t uid;
     const char *
-        node; /* what /dev/net/tun is: NULL: as it is; "": missing; else that device is in its place */
+        /* what /dev/net/tun is: NULL: as it is; "": missing; else that device is in its place */
+        node;
     const char *keeper;
     struct session_config cfg;
     struct session_result r;

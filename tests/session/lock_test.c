@@ -178,6 +178,7 @@ static int observe(int talk, void *arg)
     struct env env;
     int64_t killed_at;
     (void)arg;
+    say(talk, keeper_of());
     while ((killed_at = hear(talk)) != 0) {
         session_lock(&the_session, &env);
         nsec got = session_now();
@@ -212,9 +213,11 @@ static nsec run_delay(pid_t pid)
     return delay;
 }
 
+static pid_t keeper;
+
 static nsec delays(const struct child *see, const struct child w[2])
 {
-    return run_delay(see->pid) + run_delay(w[0].pid) + run_delay(w[1].pid);
+    return run_delay(keeper) + run_delay(see->pid) + run_delay(w[0].pid) + run_delay(w[1].pid);
 }
 
 static void busy_wait(nsec ns)
@@ -268,6 +271,7 @@ static void holders_die(void **state)
     struct child see = member_run(&r, observe, NULL);
     struct child w[2];
 
+    keeper = (pid_t)hear(see.talk);
     for (int i = 0; i < 2; i++, seed++) {
         w[i] = member_run(&r, work, &seed);
         hear(w[i].talk);
