@@ -1,7 +1,9 @@
 /*
- * abi.h - the numbers of Linux's socket interface that core speaks, so that a caller hands its own through.
+ * abi.h - the numbers of Linux's socket interface that core speaks, so that a caller hands its
+ * own through.
  *
- * core includes no system header. Whoever does (preload, the drill) asserts that these agree with it.
+ * core includes no system header. Whoever does (preload, the drill) asserts that these agree with
+ * it.
  */
 #ifndef STANDIN_CORE_ABI_H
 #define STANDIN_CORE_ABI_H

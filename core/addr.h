@@ -1,9 +1,9 @@
 /*
  * addr.h - IP addresses, endpoints and four-tuples as values.
  *
- * One type for both families: an IPv4 address is held IPv4-mapped (::ffff:a.b.c.d, RFC 4291 2.5.5.2), so that a
- * dual-stack socket needs no second kind of flow. All values are compared byte by byte; all structs are free of
- * padding and may be hashed and compared as memory.
+ * One type for both families: an IPv4 address is held IPv4-mapped (::ffff:a.b.c.d, RFC 4291
+ * 2.5.5.2), so that a dual-stack socket needs no second kind of flow. All values are compared
+ * byte by byte; all structs are free of padding and may be hashed and compared as memory.
  */
 #ifndef STANDIN_CORE_ADDR_H
 #define STANDIN_CORE_ADDR_H
@@ -64,7 +64,8 @@ bool addr_is_linklocal(const struct addr *a);
 /* Whether the first `bits` bits agree; for IPv4 addresses bits counts within the 32. */
 bool addr_in_prefix(const struct addr *a, const struct addr *prefix, unsigned bits);
 
-/* Text forms: "10.77.0.2", "fd77::2" (RFC 5952), "10.77.0.2:80", "[fd77::2]:80". They return `buf`. */
+/* Text forms: "10.77.0.2", "fd77::2" (RFC 5952), "10.77.0.2:80", "[fd77::2]:80". They return
+ * `buf`. */
 char *addr_text(const struct addr *a, char buf[ADDR_TEXT_MAX]);
 char *endpoint_text(const struct endpoint *e, char buf[ENDPOINT_TEXT_MAX]);
 

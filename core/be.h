@@ -1,8 +1,8 @@
 /*
  * be.h - big-endian scalars as they lie on the wire, and their only conversions.
  *
- * They are byte arrays: a header struct made of them has alignment 1 and no padding, and a field cannot be added,
- * compared or printed by accident.
+ * They are byte arrays: a header struct made of them has alignment 1 and no padding, and a field
+ * cannot be added, compared or printed by accident.
  */
 #ifndef STANDIN_CORE_BE_H
 #define STANDIN_CORE_BE_H

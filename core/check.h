@@ -1,9 +1,10 @@
 /*
  * check.h - assertions that stay on in every build, and the small macros used everywhere.
  *
- * CHECK states what the code itself guarantees. What a peer or a program can cause is never a CHECK: it is an
- * error code (err.h) or a drop reason. A failed CHECK prints nothing from core (core has no stdio): it calls
- * check_failed, which the outside may replace before the first use; the default traps.
+ * CHECK states what the code itself guarantees. What a peer or a program can cause is never a
+ * CHECK: it is an error code (err.h) or a drop reason. A failed CHECK prints nothing from core
+ * (core has no stdio): it calls check_failed, which the outside may replace before the first use;
+ * the default traps.
  */
 #ifndef STANDIN_CORE_CHECK_H
 #define STANDIN_CORE_CHECK_H
@@ -20,7 +21,8 @@
 
 #define CHECK(x) (LIKELY(x) ? (void)0 : check_failed(#x, __FILE__, __LINE__))
 
-/* Told once per process by the owner (a process-private function pointer, never in the arena). It must not return. */
+/* Told once per process by the owner (a process-private function pointer, never in the arena). It
+ * must not return. */
 typedef void check_fn(const char *what, const char *file, int line);
 extern check_fn *check_hook;
 

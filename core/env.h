@@ -1,8 +1,10 @@
 /*
- * env.h - what a caller lends to core for the length of one call: the time, a way out for packets, memory, chance.
+ * env.h - what a caller lends to core for the length of one call: the time, a way out for
+ * packets, memory, chance.
  *
- * A struct env belongs to one thread of one process and lives outside the arena; core never stores a pointer to it.
- * That is what lets several processes, whose libraries lie at different addresses, run the same stack in turn.
+ * A struct env belongs to one thread of one process and lives outside the arena; core never
+ * stores a pointer to it. That is what lets several processes, whose libraries lie at different
+ * addresses, run the same stack in turn.
  */
 #ifndef STANDIN_CORE_ENV_H
 #define STANDIN_CORE_ENV_H
@@ -16,11 +18,12 @@ struct env;
 struct pkt_out;
 
 struct env_ops {
-    /* Sends one packet at once. All it points to is valid only during the call. A packet that cannot be sent is lost,
-     * as on any link; the owner counts it. */
+    /* Sends one packet at once. All it points to is valid only during the call. A packet that
+     * cannot be sent is lost, as on any link; the owner counts it. */
     void (*emit)(struct env *env, const struct pkt_out *pkt);
 
-    /* Makes the first `size` bytes of the stack's memory usable (never shrinks). 0, or -ERR_NOMEM. */
+    /* Makes the first `size` bytes of the stack's memory usable (never shrinks). 0, or
+     * -ERR_NOMEM. */
     int (*grow)(struct env *env, size_t size);
 
     /* Fills `buf` with unpredictable bytes; a test gives a seeded stream. */
@@ -33,7 +36,8 @@ struct env {
     nsec now;  /* monotonic; the owner sets it before the call */
     nsec real; /* nanoseconds since 1970 that belong to `now`; for SO_TIMESTAMP only */
     uint32_t
-        member; /* which member calls: index into the session's table; 0 where there is no session */
+        /* which member calls: index into the session's table; 0 where there is no session */
+        member;
     uint32_t tid; /* for events */
 };
 

@@ -1,9 +1,9 @@
 /*
  * err.h - the one list of error codes and the one list of drop reasons, with their texts.
  *
- * A verb of core returns 0 (or a count) or -ERR_x. The names are those of errno without the E, so that the edge
- * of a hook maps them by token pasting; the numbers are our own. A packet that is not used is not an error: it has
- * a reason (DROP_x), a counter and an event.
+ * A verb of core returns 0 (or a count) or -ERR_x. The names are those of errno without the E, so
+ * that the edge of a hook maps them by token pasting; the numbers are our own. A packet that is
+ * not used is not an error: it has a reason (DROP_x), a counter and an event.
  */
 #ifndef STANDIN_CORE_ERR_H
 #define STANDIN_CORE_ERR_H

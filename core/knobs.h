@@ -1,8 +1,9 @@
 /*
- * knobs.h - the stack's settings under the names of Linux's sysctls (net.ipv4.*), with Linux's defaults.
+ * knobs.h - the stack's settings under the names of Linux's sysctls (net.ipv4.*), with Linux's
+ * defaults.
  *
- * KNOB(name, default, min, max, unit): one 32-bit value each, in a struct knobs. A setting without a Linux sysctl
- * has the prefix user_. Times say their unit as Linux does for that name.
+ * KNOB(name, default, min, max, unit): one 32-bit value each, in a struct knobs. A setting
+ * without a Linux sysctl has the prefix user_. Times say their unit as Linux does for that name.
  */
 #ifndef STANDIN_CORE_KNOBS_H
 #define STANDIN_CORE_KNOBS_H
@@ -17,7 +18,7 @@
     KNOB(tcp_window_scaling, 1, 0, 1, "bool")                         \
     KNOB(tcp_ecn, 2, 0, 5, "mode")                                    \
     KNOB(tcp_syn_retries, 6, 1, 127, "tries")                         \
-    KNOB(tcp_syn_linear_timeouts, 4, 0, 127, "tries")                   \
+    KNOB(tcp_syn_linear_timeouts, 4, 0, 127, "tries")                 \
     KNOB(tcp_synack_retries, 5, 0, 127, "tries")                      \
     KNOB(tcp_retries1, 3, 0, 255, "tries")                            \
     KNOB(tcp_retries2, 15, 0, 255, "tries")                           \
@@ -42,7 +43,7 @@
     KNOB(tcp_adv_win_scale, 1, -31, 31, "scale")                      \
     KNOB(tcp_rmem_min, 4096, 256, 1 << 30, "bytes")                   \
     KNOB(tcp_rmem_default, 131072, 256, 1 << 30, "bytes")             \
-    KNOB(tcp_rmem_max, 33554432, 256, 1 << 30, "bytes")                \
+    KNOB(tcp_rmem_max, 33554432, 256, 1 << 30, "bytes")               \
     KNOB(tcp_wmem_min, 4096, 256, 1 << 30, "bytes")                   \
     KNOB(tcp_wmem_default, 16384, 256, 1 << 30, "bytes")              \
     KNOB(tcp_wmem_max, 4194304, 256, 1 << 30, "bytes")                \

@@ -1,17 +1,19 @@
 /*
  * mem.h - the stack's memory: pages and fixed-size objects inside one arena.
  *
- * The arena is one range of addresses of which the first part is usable; `env->ops->grow` makes more of it usable.
- * Pages come in powers of two (4 KiB << order) from a buddy allocator; objects come from slabs of one kind each, which
- * are never given back (up to a million objects of a kind).
+ * The arena is one range of addresses of which the first part is usable; `env->ops->grow` makes
+ * more of it usable. Pages come in powers of two (4 KiB << order) from a buddy allocator; objects
+ * come from slabs of one kind each, which are never given back (up to a million objects of a
+ * kind).
  *
- * The slabs are the truth and everything else here (free lists, the state of page runs) can be made anew from them:
- * after the holder of the stack's lock died in the middle of a change, the owner calls mem_rebuild_begin, walks the
- * live objects, says which page runs each holds (mem_mark_pages), and calls mem_rebuild_end; what nobody marked is
- * free again. Every object begins with a struct mem_obj, written last when it comes to life and first when it dies.
+ * The slabs are the truth and everything else here (free lists, the state of page runs) can be
+ * made anew from them: after the holder of the stack's lock died in the middle of a change, the
+ * owner calls mem_rebuild_begin, walks the live objects, says which page runs each holds
+ * (mem_mark_pages), and calls mem_rebuild_end; what nobody marked is free again. Every object
+ * begins with a struct mem_obj, written last when it comes to life and first when it dies.
  *
- * Pointers into the arena may be stored in it: it lies at the same address in every process. Nothing here points
- * out of it.
+ * Pointers into the arena may be stored in it: it lies at the same address in every process.
+ * Nothing here points out of it.
  */
 #ifndef STANDIN_CORE_MEM_H
 #define STANDIN_CORE_MEM_H
@@ -46,15 +48,16 @@ struct mem_obj {
 
 struct mem; /* lives in the arena; laid out in mem.c, sized by mem_size() */
 
-/* Bytes that mem_init needs at `at` for itself and its tables, for an arena of at most `size_max` bytes. */
+/* Bytes that mem_init needs at `at` for itself and its tables, for an arena of at most `size_max`
+ * bytes. */
 size_t mem_size(size_t size_max);
 
 /*
- * Lays an allocator out at `at` (page-aligned; its own tables first, then pages up to `base + size_max`).
- * `base`: the start of the arena, for which env->ops->grow counts sizes. obj_size[k]: bytes of an object of kind k,
- * at least sizeof(struct mem_obj). limit: bytes of pages that may be in use at once (0: no limit but size_max).
- * The memory from `at` on reads as zero when it becomes usable. Returns the allocator, or NULL when the arena cannot
- * grow enough.
+ * Lays an allocator out at `at` (page-aligned; its own tables first, then pages up to `base +
+ * size_max`). `base`: the start of the arena, for which env->ops->grow counts sizes. obj_size[k]:
+ * bytes of an object of kind k, at least sizeof(struct mem_obj). limit: bytes of pages that may
+ * be in use at once (0: no limit but size_max). The memory from `at` on reads as zero when it
+ * becomes usable. Returns the allocator, or NULL when the arena cannot grow enough.
  */
 struct mem *mem_init(void *base, void *at, size_t size_max, const uint32_t obj_size[MEM_KINDS],
                      size_t limit, struct env *env);
@@ -63,14 +66,16 @@ struct mem *mem_init(void *base, void *at, size_t size_max, const uint32_t obj_s
 void *mem_pages_get(struct mem *m, struct env *env, unsigned order);
 void mem_pages_put(struct mem *m, void *pages, unsigned order);
 
-/* An object of a kind, zeroed but for its head; NULL when there is no memory. It is alive at once. */
+/* An object of a kind, zeroed but for its head; NULL when there is no memory. It is alive at
+ * once. */
 void *mem_obj_get(struct mem *m, struct env *env, enum mem_kind kind);
 void mem_obj_put(struct mem *m, void *obj);
 
 /* The live object with this number, or NULL. */
 void *mem_obj_at(const struct mem *m, enum mem_kind kind, uint32_t id);
 
-/* Walks the live objects of a kind in order of their numbers; start with NULL. Putting the current one is allowed. */
+/* Walks the live objects of a kind in order of their numbers; start with NULL. Putting the
+ * current one is allowed. */
 void *mem_obj_next(const struct mem *m, enum mem_kind kind, const void *prev);
 
 struct mem_use {
@@ -85,9 +90,11 @@ struct mem_use mem_use(const struct mem *m);
 /* The n-th request from now fails (1: the next one), once; 0: never. For tests. */
 void mem_fail_nth(struct mem *m, uint32_t n);
 
-/* Recovery, in this order; see above. Between begin and end no other verb but mem_obj_next and mem_obj_put. */
+/* Recovery, in this order; see above. Between begin and end no other verb but mem_obj_next and
+ * mem_obj_put. */
 void mem_rebuild_begin(struct mem *m);
-/* False when this run is not a run of the arena of that order, or somebody marked it already: drop the object. */
+/* False when this run is not a run of the arena of that order, or somebody marked it already:
+ * drop the object. */
 bool mem_mark_pages(struct mem *m, const void *pages, unsigned order);
 void mem_rebuild_end(struct mem *m);
 

@@ -4,8 +4,9 @@
  *      base        at                                      first                                 top
  *       |  owner's  | struct mem | state: a byte per page | pages, slabs, directories ...         | not usable yet
  *
- * Pages are counted from base. The state table is as large as the arena may become, and only as much of it is
- * touched as pages were ever usable: zero means "not a head", which is also what was never used.
+ * Pages are counted from base. The state table is as large as the arena may become, and only as
+ * much of it is touched as pages were ever usable: zero means "not a head", which is also what
+ * was never used.
  */
 #ifndef STANDIN_CORE_MEM_LAY_H
 #define STANDIN_CORE_MEM_LAY_H
@@ -35,7 +36,8 @@ struct run_link {
     struct run_link *prev;
 };
 
-/* Small runs are kept apart when they come back, so that get and put in turn neither split nor join. */
+/* Small runs are kept apart when they come back, so that get and put in turn neither split nor
+ * join. */
 #define CACHE_ORDERS    6
 #define CACHE_RUNS(ord) (64u >> (ord)) /* 256 KiB of each */
 
@@ -52,7 +54,8 @@ struct free_obj {
 #define SLAB_ORDERS  5u /* slabs are at most 64 KiB */
 #define SLAB_OBJ_MIN 8u /* and hold this many objects, if that fits */
 
-/* The slabs of one kind. They are never given back: an object's place keeps its number and its generation. */
+/* The slabs of one kind. They are never given back: an object's place keeps its number and its
+ * generation. */
 struct slabs {
     uint32_t size;     /* of an object */
     uint32_t stride;   /* from one object to the next */

@@ -1,8 +1,8 @@
 /*
  * nsec.h - times and durations in nanoseconds.
  *
- * A time is a count on the owner's monotonic clock; core never reads a clock. Sums saturate at NEVER so that
- * "now + forever" stays forever.
+ * A time is a count on the owner's monotonic clock; core never reads a clock. Sums saturate at
+ * NEVER so that "now + forever" stays forever.
  */
 #ifndef STANDIN_CORE_NSEC_H
 #define STANDIN_CORE_NSEC_H

@@ -1,9 +1,9 @@
 /*
  * pkt.h - a packet on its way in or out, between core and a link.
  *
- * Out: the headers in one block, the payload in at most two places of a send ring, and what the link may finish
- * for us (checksum, segmentation), in the terms of the virtio header. In: one contiguous packet, and whether its
- * checksum is known to be good.
+ * Out: the headers in one block, the payload in at most two places of a send ring, and what the
+ * link may finish for us (checksum, segmentation), in the terms of the virtio header. In: one
+ * contiguous packet, and whether its checksum is known to be good.
  */
 #ifndef STANDIN_CORE_PKT_H
 #define STANDIN_CORE_PKT_H

@@ -1,9 +1,10 @@
 /*
  * ranges.h - an ordered set of half-open ranges of sequence space that neither touch nor overlap.
  *
- * Used for what has arrived out of order. The ranges lie in one sorted array (a page run that grows by doubling up
- * to RANGES_ORDER_MAX): a look-up is O(log n), an insertion moves at most the array. Beyond that it refuses
- * (SegmentSmack: bounded work and memory). All members lie less than 2^31 apart.
+ * Used for what has arrived out of order. The ranges lie in one sorted array (a page run that
+ * grows by doubling up to RANGES_ORDER_MAX): a look-up is O(log n), an insertion moves at most
+ * the array. Beyond that it refuses (SegmentSmack: bounded work and memory). All members lie less
+ * than 2^31 apart.
  */
 #ifndef STANDIN_CORE_RANGES_H
 #define STANDIN_CORE_RANGES_H
@@ -27,8 +28,8 @@ struct ranges {
     uint8_t order;
 };
 
-/* Adds [from, to), joining what it touches. `whole`, if not NULL, gets the range that now contains it.
- * Returns the number of units that were new (0: all known), or -ERR_NOBUFS. */
+/* Adds [from, to), joining what it touches. `whole`, if not NULL, gets the range that now
+ * contains it. Returns the number of units that were new (0: all known), or -ERR_NOBUFS. */
 int64_t ranges_add(struct ranges *r, struct mem *m, struct env *env, seq from, seq to,
                    struct range *whole);
 
@@ -43,8 +44,8 @@ uint32_t ranges_total(const struct ranges *r);
 
 void ranges_fini(struct ranges *r, struct mem *m);
 
-/* Recovery: marks the page run. False if it is not one (then the set is empty and without memory). Contents that were
- * caught in the middle of a change are forgotten. */
+/* Recovery: marks the page run. False if it is not one (then the set is empty and without
+ * memory). Contents that were caught in the middle of a change are forgotten. */
 bool ranges_mark(struct ranges *r, struct mem *m);
 
 #endif

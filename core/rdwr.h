@@ -1,7 +1,8 @@
 /*
  * rdwr.h - bounds-checked cursors for reading and writing headers, with an error that sticks.
  *
- * After the end a read gives zero and a write does nothing, and the cursor remembers; the caller checks once.
+ * After the end a read gives zero and a write does nothing, and the cursor remembers; the caller
+ * checks once.
  */
 #ifndef STANDIN_CORE_RDWR_H
 #define STANDIN_CORE_RDWR_H

@@ -1,9 +1,10 @@
 /*
  * ring.h - a byte ring addressed by stream offset; holds send and receive data.
  *
- * The bytes [head, tail) are present; offsets are 64-bit and never wrap in practice. The memory is one page run whose
- * size doubles as need grows and is given back when the ring is empty and asked to (ring_trim). Bytes may also be
- * put beyond tail, inside the capacity (out-of-order data); tail moves over them with ring_commit.
+ * The bytes [head, tail) are present; offsets are 64-bit and never wrap in practice. The memory
+ * is one page run whose size doubles as need grows and is given back when the ring is empty and
+ * asked to (ring_trim). Bytes may also be put beyond tail, inside the capacity (out-of-order
+ * data); tail moves over them with ring_commit.
  *
  *        head            tail                 head + capacity
  *          |--- present ---|--- room, holes ------|
@@ -41,11 +42,12 @@ void ring_init(struct ring *r, uint64_t at);
 /* Gives the memory back, contents lost. */
 void ring_fini(struct ring *r, struct mem *m);
 
-/* Makes the capacity at least `need` bytes (from head), moving what is there, including bytes put beyond tail.
- * 0, or -ERR_NOBUFS (then nothing has changed). */
+/* Makes the capacity at least `need` bytes (from head), moving what is there, including bytes put
+ * beyond tail. 0, or -ERR_NOBUFS (then nothing has changed). */
 int ring_reserve(struct ring *r, struct mem *m, struct env *env, size_t need);
 
-/* Copies n bytes to offset `at`; [at, at + n) lies within [head, head + capacity). tail does not move. */
+/* Copies n bytes to offset `at`; [at, at + n) lies within [head, head + capacity). tail does not
+ * move. */
 void ring_put(struct ring *r, uint64_t at, const void *src, size_t n);
 
 /* Moves tail forward to offset `to`. */
@@ -65,7 +67,8 @@ void ring_drop(struct ring *r, size_t n);
  * The caller knows that nothing lies beyond tail. */
 void ring_trim(struct ring *r, struct mem *m);
 
-/* Recovery: marks the page run. False: the ring is not to be trusted (then it is empty and without memory). */
+/* Recovery: marks the page run. False: the ring is not to be trusted (then it is empty and
+ * without memory). */
 bool ring_mark(struct ring *r, struct mem *m);
 
 #endif

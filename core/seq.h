@@ -1,8 +1,8 @@
 /*
  * seq.h - TCP sequence numbers. RFC 9293 3.4: all arithmetic is modulo 2^32.
  *
- * A position (seq) and a distance (uint32_t) are different types. Comparisons hold for positions less than 2^31
- * apart; the caller guarantees that by the window checks.
+ * A position (seq) and a distance (uint32_t) are different types. Comparisons hold for positions
+ * less than 2^31 apart; the caller guarantees that by the window checks.
  */
 #ifndef STANDIN_CORE_SEQ_H
 #define STANDIN_CORE_SEQ_H

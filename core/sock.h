@@ -129,10 +129,11 @@ struct sock {
     uint8_t err;         /* enum err: pending, taken by SO_ERROR or the next call */
     uint8_t soft_err;    /* enum err: reported if the connection times out (RFC 1122 4.2.3.9) */
     uint32_t file_flags; /* O_NONBLOCK, O_ASYNC of its open file description: the preload's */
-    uint32_t in_flight;  /* messages on AF_UNIX sockets that carry it: MEMBER_FLIGHT holds it meanwhile */
-    uint64_t inode;      /* of the descriptor that stands for it; 0: none yet */
-    uint32_t uid;        /* of the creator */
-    uint32_t owner_pid;  /* of the creator, for ss */
+    /* messages on AF_UNIX sockets that carry it: MEMBER_FLIGHT holds it meanwhile */
+    uint32_t in_flight;
+    uint64_t inode;     /* of the descriptor that stands for it; 0: none yet */
+    uint32_t uid;       /* of the creator */
+    uint32_t owner_pid; /* of the creator, for ss */
     nsec born;
     struct watch *watches;  /* who wants to know about its readiness (pollset.h) */
     struct sock *conn_next; /* demux.h */

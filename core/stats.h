@@ -1,5 +1,6 @@
 /*
- * stats.h - counters of the whole stack; names are those of Linux's SNMP and netstat counters where there is one.
+ * stats.h - counters of the whole stack; names are those of Linux's SNMP and netstat counters
+ * where there is one.
  */
 #ifndef STANDIN_CORE_STATS_H
 #define STANDIN_CORE_STATS_H

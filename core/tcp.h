@@ -1,7 +1,9 @@
 /*
- * tcp.h - what the rest of the stack may know of a TCP connection: its verbs, its readiness, its segments' way in.
+ * tcp.h - what the rest of the stack may know of a TCP connection: its verbs, its readiness, its
+ * segments' way in.
  *
- * The verbs stand behind those of sock.h, which has chosen addresses and ports before; errors and effects are the same.
+ * The verbs stand behind those of sock.h, which has chosen addresses and ports before; errors and
+ * effects are the same.
  */
 #ifndef STANDIN_CORE_TCP_H
 #define STANDIN_CORE_TCP_H
@@ -50,13 +52,15 @@ void tcp_init(struct stack *st, struct env *env, struct sock *s);
 /* OPEN, passive. The socket is bound. */
 int tcp_listen(struct stack *st, struct env *env, struct sock *s, int backlog);
 
-/* Takes the oldest established child; it is not held by anybody yet. NULL with *err: AGAIN, INVAL, or the child's error. */
+/* Takes the oldest established child; it is not held by anybody yet. NULL with *err: AGAIN,
+ * INVAL, or the child's error. */
 struct sock *tcp_accept(struct stack *st, struct env *env, struct sock *s, int *err);
 
 /* OPEN, active: the flow is complete and entered in demux; sends the SYN. 0 or -ERR_NOBUFS. */
 int tcp_open(struct stack *st, struct env *env, struct sock *s);
 
-/* What a further connect() is answered: ALREADY, ISCONN, 0 (once, on completion), or the error that ended the attempt. */
+/* What a further connect() is answered: ALREADY, ISCONN, 0 (once, on completion), or the error
+ * that ended the attempt. */
 int tcp_connect_again(struct stack *st, struct env *env, struct sock *s);
 
 /* connect(AF_UNSPEC): aborts and is as new. */
@@ -68,7 +72,8 @@ int64_t tcp_recv(struct stack *st, struct env *env, struct sock *s, struct mspan
                  uint32_t flags, struct recv_info *info);
 int tcp_shutdown(struct stack *st, struct env *env, struct sock *s, int how);
 
-/* Nobody holds it any more: closes as Linux's close does (RST on unread data, SO_LINGER 0), or frees it at once. */
+/* Nobody holds it any more: closes as Linux's close does (RST on unread data, SO_LINGER 0), or
+ * frees it at once. */
 void tcp_close(struct stack *st, struct env *env, struct sock *s);
 
 /* Ends the connection: RST if the peer may think it lives; `err` for the program. */
@@ -93,13 +98,14 @@ int64_t tcp_ioctl(struct stack *st, struct env *env, struct sock *s, uint32_t re
 /* SEGMENT ARRIVES: a packet with protocol 6 that is for us. */
 void tcp_input(struct stack *st, struct env *env, const struct ip_hdr *ip);
 
-/* An ICMP error about our segment with that sequence number. `hard`: may end a connection attempt (RFC 1122 4.2.3.9).
- * False: the sequence number is not in flight (RFC 5927); ignored. */
+/* An ICMP error about our segment with that sequence number. `hard`: may end a connection attempt
+ * (RFC 1122 4.2.3.9). False: the sequence number is not in flight (RFC 5927); ignored. */
 bool tcp_icmp_error(struct stack *st, struct env *env, struct sock *s, seq at, enum err err,
                     bool hard);
 
-/* The path to the peer takes at most `mtu` bytes (already entered in the stack's table). False: the sequence number is
- * not in flight (RFC 5927 7.2); nothing was done, and the caller takes the entry back. */
+/* The path to the peer takes at most `mtu` bytes (already entered in the stack's table). False:
+ * the sequence number is not in flight (RFC 5927 7.2); nothing was done, and the caller takes the
+ * entry back. */
 bool tcp_icmp_pmtu(struct stack *st, struct env *env, struct sock *s, seq at, uint32_t mtu);
 
 /* A timer of a connection is due. */
@@ -111,7 +117,8 @@ void tcp_flush(struct stack *st, struct env *env);
 /* Unsent or unacknowledged data or FIN of an orphan. */
 bool tcp_owes(const struct sock *s);
 
-/* Recovery: marks its memory and sets its timers again; what cannot be trusted is dropped (false: the object is gone). */
+/* Recovery: marks its memory and sets its timers again; what cannot be trusted is dropped (false:
+ * the object is gone). */
 bool tcp_rebuild(struct stack *st, struct env *env, struct sock *s);
 
 /* Recovery, after all were rebuilt: the accept queues from the children. */

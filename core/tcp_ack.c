@@ -1,12 +1,13 @@
 /*
  * tcp_ack.c - theory of operation
  *
- * The fifth check of SEGMENT ARRIVES in full (RFC 9293 3.10.7.4): what an acknowledgment means for the retransmission
- * queue, the peer's window, the round-trip time, loss recovery and the congestion window. In that order: first facts are
- * gathered into a struct tcp_acked, then tcp_loss.c decides what they say about loss, then the window moves.
+ * The fifth check of SEGMENT ARRIVES in full (RFC 9293 3.10.7.4): what an acknowledgment means
+ * for the retransmission queue, the peer's window, the round-trip time, loss recovery and the
+ * congestion window. In that order: first facts are gathered into a struct tcp_acked, then
+ * tcp_loss.c decides what they say about loss, then the window moves.
  *
- * An RTT sample comes from the oldest segment acknowledged that was sent once (Karn); failing that from a segment
- * reported by SACK, then from the echoed timestamp (RFC 7323 4.1).
+ * An RTT sample comes from the oldest segment acknowledged that was sent once (Karn); failing
+ * that from a segment reported by SACK, then from the echoed timestamp (RFC 7323 4.1).
  */
 #include "tcp_cb.h"
 

@@ -1,8 +1,8 @@
 /*
  * tcp_cb.h - the control block (TCB, RFC 9293 3.3.1), for the tcp_*.c family and its tests only.
  *
- * Sequence space and rings. A byte at ring offset o has the sequence number base + o (mod 2^32), base being ISS + 1 or
- * IRS + 1. SYN comes before offset 0; FIN comes after the last byte.
+ * Sequence space and rings. A byte at ring offset o has the sequence number base + o (mod 2^32),
+ * base being ISS + 1 or IRS + 1. SYN comes before offset 0; FIN comes after the last byte.
  *
  *      sq.head        snd.nxt          sq.tail                 rq.head        rq.tail = rcv.nxt      adv
  *         |-- in flight --|-- not sent --|                        |-- readable --|-- ooo ranges, room --|
@@ -330,7 +330,8 @@ static inline uint32_t tcp_rcv_left(const struct tcp *c)
 }
 /* Takes the text of an acceptable segment. Reports a drop reason. */
 enum drop tcp_rcv_text(struct stack *st, struct env *env, struct tcp *c, struct tcp_seg *seg);
-/* Whether the peer's FIN is next: in this segment, or one that waited behind a hole. Remembers one that must wait. */
+/* Whether the peer's FIN is next: in this segment, or one that waited behind a hole. Remembers
+ * one that must wait. */
 bool tcp_rcv_fin_due(struct tcp *c, const struct tcp_seg *seg);
 /* Schedules the acknowledgment of what has been taken. */
 void tcp_rcv_ack(struct stack *st, struct env *env, struct tcp *c);
@@ -395,7 +396,8 @@ void tcp_listen_close(struct stack *st, struct env *env, struct tcp *l);
 void tcp_established(struct stack *st, struct env *env, struct tcp *c);
 
 /* ---- tcp_user.c */
-/* The connection ends: buffers freed, timers off, the program told (err 0: orderly). Frees an orphan: then c is gone. */
+/* The connection ends: buffers freed, timers off, the program told (err 0: orderly). Frees an
+ * orphan: then c is gone. */
 void tcp_done(struct stack *st, struct env *env, struct tcp *c, enum err err);
 /* Buffers and timers of a connection that carries data no more. */
 void tcp_release_bufs(struct stack *st, struct tcp *c);

@@ -1,8 +1,8 @@
 /*
  * tcp_cc.h - congestion control behind four verbs. Windows are counted in segments, as Linux does.
  *
- * Loss detection, recovery and what may be sent during recovery are not here (tcp_loss.c): an algorithm only says how
- * the window grows, and where it falls to.
+ * Loss detection, recovery and what may be sent during recovery are not here (tcp_loss.c): an
+ * algorithm only says how the window grows, and where it falls to.
  */
 #ifndef STANDIN_CORE_TCP_CC_H
 #define STANDIN_CORE_TCP_CC_H
@@ -29,7 +29,8 @@ struct cubic {
     uint32_t last_cwnd;
     nsec last_at;
     nsec delay_min; /* 0: none yet */
-    /* HyStart, as Linux: leave slow start when the ACK train fills half the delay, or the delay rises. */
+    /* HyStart, as Linux: leave slow start when the ACK train fills half the delay, or the delay
+     * rises. */
     bool found;
     seq round_end;
     nsec round_start;
@@ -77,7 +78,8 @@ int tcp_cc_find(const char *name, uint32_t len);
 
 void tcp_cc_init(struct tcp_cc *cc, uint8_t algo, uint32_t init_cwnd);
 
-/* Slow start by `acked` segments up to ssthresh; returns what is left over (RFC 5681 3.1, RFC 3465). */
+/* Slow start by `acked` segments up to ssthresh; returns what is left over (RFC 5681 3.1, RFC
+ * 3465). */
 uint32_t tcp_cc_slow_start(struct tcp_cc *cc, uint32_t acked);
 
 /* Congestion avoidance: one segment per w acknowledged ones. */

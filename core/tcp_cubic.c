@@ -1,13 +1,15 @@
 /*
  * tcp_cubic.c - theory of operation
  *
- * RFC 9438. After a reduction the window follows W(t) = C (t - K)^3 + W_max, flat around the window where the loss
- * happened, with C = 0.4 segments/s^3 and beta = 0.7; K = cbrt((W_max - cwnd) / C). Where an AIMD flow of the same
- * average (alpha = 3 (1 - beta) / (1 + beta)) would have more, that is used (4.3, the TCP-friendly region). Fast
- * convergence (4.7) gives up part of W_max when losses come at ever smaller windows.
+ * RFC 9438. After a reduction the window follows W(t) = C (t - K)^3 + W_max, flat around the
+ * window where the loss happened, with C = 0.4 segments/s^3 and beta = 0.7; K = cbrt((W_max -
+ * cwnd) / C). Where an AIMD flow of the same average (alpha = 3 (1 - beta) / (1 + beta)) would
+ * have more, that is used (4.3, the TCP-friendly region). Fast convergence (4.7) gives up part of
+ * W_max when losses come at ever smaller windows.
  *
- * Slow start ends early by HyStart as Linux does it (RFC 9406 is the next step): a train of closely spaced ACKs as long as
- * half the minimum delay, or a rise of the round's delay by an eighth, sets ssthresh to the present window.
+ * Slow start ends early by HyStart as Linux does it (RFC 9406 is the next step): a train of
+ * closely spaced ACKs as long as half the minimum delay, or a rise of the round's delay by an
+ * eighth, sets ssthresh to the present window.
  *
  * Arithmetic is integer: times in ms, C as 410/1024, cbrt by Newton steps.
  */
@@ -45,7 +47,8 @@ static void cubic_init(struct tcp_cc *cc)
     cc->u.cubic = (struct cubic){0};
 }
 
-/* An epoch begins with the first ACK after a reduction: where the curve lies from here. RFC 9438 4.2. */
+/* An epoch begins with the first ACK after a reduction: where the curve lies from here. RFC 9438
+ * 4.2. */
 static void begin_epoch(struct cubic *q, uint32_t cwnd, nsec now)
 {
     q->epoch = now;
@@ -76,7 +79,8 @@ static uint32_t target_window(const struct cubic *q, nsec now)
     return (uint32_t)min_u64(q->origin + delta, 0x7fffffff);
 }
 
-/* RFC 9438 4.3: W_est grows by alpha segments for each window acknowledged. alpha = 9/17 for beta = 0.7. */
+/* RFC 9438 4.3: W_est grows by alpha segments for each window acknowledged. alpha = 9/17 for beta
+ * = 0.7. */
 static void friendly_window(struct cubic *q, uint32_t cwnd)
 {
     uint32_t per = max_u32(cwnd * 17 / 9, 1);

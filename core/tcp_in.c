@@ -1,8 +1,9 @@
 /*
  * tcp_in.c - theory of operation
  *
- * SEGMENT ARRIVES, RFC 9293 3.10.7. A segment is parsed, its checksum checked, its connection found; then, by state:
- * LISTEN (tcp_listen.c), SYN-SENT (3.10.7.3), TIME-WAIT apart, and for the others the eight checks of 3.10.7.4 in order:
+ * SEGMENT ARRIVES, RFC 9293 3.10.7. A segment is parsed, its checksum checked, its connection
+ * found; then, by state: LISTEN (tcp_listen.c), SYN-SENT (3.10.7.3), TIME-WAIT apart, and for the
+ * others the eight checks of 3.10.7.4 in order:
  *
  *     first   sequence number, with PAWS before it (RFC 7323 5.3)
  *     second  RST, by RFC 5961 3
@@ -162,7 +163,8 @@ static enum drop in_syn_sent(struct stack *st, struct env *env, struct tcp *c,
 
 /* ---- TIME-WAIT */
 
-/* RFC 9293 3.10.7.4 with RFC 6191 and, if asked for, RFC 1337. *reuse: the SYN may open a new connection. */
+/* RFC 9293 3.10.7.4 with RFC 6191 and, if asked for, RFC 1337. *reuse: the SYN may open a new
+ * connection. */
 static enum drop in_time_wait(struct stack *st, struct env *env, struct tcp *c,
                               const struct tcp_seg *seg, bool *reuse)
 {
@@ -200,7 +202,8 @@ static bool paws_rejects(const struct tcp *c, const struct tcp_seg *seg, nsec no
            now - c->ts_recent_at < 24 * 24 * 3600 * SEC;
 }
 
-/* RFC 9293 3.4 in Linux's form: ends at or after what was acknowledged last, begins inside the window. */
+/* RFC 9293 3.4 in Linux's form: ends at or after what was acknowledged last, begins inside the
+ * window. */
 static bool in_window(const struct tcp *c, const struct tcp_seg *seg)
 {
     seq end = tcp_seg_end(seg);
@@ -242,7 +245,8 @@ static enum drop check_seq(struct stack *st, struct env *env, struct tcp *c,
     return DROP_TCP_WINDOW;
 }
 
-/* RFC 7323 4.3: the timestamp to echo is that of the segment that holds the last byte acknowledged. */
+/* RFC 7323 4.3: the timestamp to echo is that of the segment that holds the last byte
+ * acknowledged. */
 static void take_timestamp(struct tcp *c, const struct tcp_seg *seg, nsec now)
 {
     if (c->ts_ok && seg->has_ts && seq_leq(seg->seq, c->rcv.wup) &&
@@ -359,7 +363,8 @@ static enum drop in_ack(struct stack *st, struct env *env, struct tcp *c, const 
 
 /* ---- seventh and eighth */
 
-/* Linux, not RFC 9293 (which lets it pass): data for a program that closed its half is answered with a reset. */
+/* Linux, not RFC 9293 (which lets it pass): data for a program that closed its half is answered
+ * with a reset. */
 static bool nobody_reads(const struct tcp *c, const struct tcp_seg *seg)
 {
     return c->s.rcv_shut && seg->len && seq_gt(seq_add(seg->seq, seg->len), c->rcv.nxt) &&
@@ -422,7 +427,8 @@ static enum drop in_text(struct stack *st, struct env *env, struct tcp *c, struc
     return why;
 }
 
-/* SEGMENT ARRIVES, synchronized states and SYN-RCVD. RFC 9293 3.10.7.4: eight checks, in its order. */
+/* SEGMENT ARRIVES, synchronized states and SYN-RCVD. RFC 9293 3.10.7.4: eight checks, in its
+ * order. */
 static enum drop in_synchronized(struct stack *st, struct env *env, struct tcp *c,
                                  const struct ip_hdr *ip, struct tcp_seg *seg)
 {

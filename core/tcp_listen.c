@@ -1,11 +1,12 @@
 /*
  * tcp_listen.c - theory of operation
  *
- * LISTEN, RFC 9293 3.10.7.2. A SYN makes a child in SYN-RCVD, a full connection that answers and retransmits by itself; it
- * stands in the listener's half-open queue until its handshake completes, then in the accept queue until the program
- * takes it. Both are bounded by the backlog, as in Linux: a SYN is dropped while the accept queue is over-full or the
- * half-open queue full, and an ACK that would complete a handshake is dropped while there is no place, so that the
- * client, which thinks itself connected, sends again.
+ * LISTEN, RFC 9293 3.10.7.2. A SYN makes a child in SYN-RCVD, a full connection that answers and
+ * retransmits by itself; it stands in the listener's half-open queue until its handshake
+ * completes, then in the accept queue until the program takes it. Both are bounded by the
+ * backlog, as in Linux: a SYN is dropped while the accept queue is over-full or the half-open
+ * queue full, and an ACK that would complete a handshake is dropped while there is no place, so
+ * that the client, which thinks itself connected, sends again.
  *
  * The queues are indices: a child knows its parent and which queue it stands in.
  *

@@ -6,13 +6,14 @@
  *     OPEN -- SACK or duplicate ACK --> DISORDER -- something is lost --> RECOVERY -- all of it acknowledged --> OPEN
  *       any -- retransmission timer --> LOSS -- everything sent before it acknowledged --> OPEN
  *
- * With SACK, RACK (RFC 8985) decides: a segment is lost when one sent sufficiently later has been delivered. Without SACK,
- * three duplicate ACKs, and in recovery every partial acknowledgment, say that the first segment is lost (RFC 6582).
- * During RECOVERY the window follows Proportional Rate Reduction (RFC 9937, RFC 6937), in LOSS slow start.
+ * With SACK, RACK (RFC 8985) decides: a segment is lost when one sent sufficiently later has been
+ * delivered. Without SACK, three duplicate ACKs, and in recovery every partial acknowledgment,
+ * say that the first segment is lost (RFC 6582). During RECOVERY the window follows Proportional
+ * Rate Reduction (RFC 9937, RFC 6937), in LOSS slow start.
  *
- * A reduction that proves unnecessary is undone: all retransmissions were reported as duplicates (RFC 2883), an
- * acknowledgment echoes a time before the first of them (Eifel, RFC 3522), or after a timeout something is
- * acknowledged that was never sent again (F-RTO, RFC 5682).
+ * A reduction that proves unnecessary is undone: all retransmissions were reported as duplicates
+ * (RFC 2883), an acknowledgment echoes a time before the first of them (Eifel, RFC 3522), or
+ * after a timeout something is acknowledged that was never sent again (F-RTO, RFC 5682).
  *
  * A tail loss probe (RFC 8985 7) turns the loss of the last segments into something SACK shows.
  */
@@ -503,7 +504,8 @@ void tcp_loss_reorder(struct stack *st, struct env *env, struct tcp *c)
     }
 }
 
-/* RFC 6298 5.4-5.7, RFC 5681 3.1: all that is outstanding is taken for lost; one segment goes out. */
+/* RFC 6298 5.4-5.7, RFC 5681 3.1: all that is outstanding is taken for lost; one segment goes
+ * out. */
 void tcp_loss_timeout(struct stack *st, struct env *env, struct tcp *c)
 {
     bool fresh = c->ca_state < CA_RECOVERY;

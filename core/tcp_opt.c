@@ -1,8 +1,8 @@
 /*
  * tcp_opt.c - theory of operation
  *
- * Level IPPROTO_TCP of getsockopt and setsockopt, the STATUS call (TCP_INFO), and the ioctls. Values, lengths, bounds and
- * errors are Linux's (net/ipv4/tcp.c as a fact, tcp(7)).
+ * Level IPPROTO_TCP of getsockopt and setsockopt, the STATUS call (TCP_INFO), and the ioctls.
+ * Values, lengths, bounds and errors are Linux's (net/ipv4/tcp.c as a fact, tcp(7)).
  *
  * Deliberately missing: TCP_MD5SIG, TCP_FASTOPEN*, TCP_ULP, TCP_REPAIR: they answer ENOPROTOOPT.
  */

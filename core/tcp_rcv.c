@@ -1,20 +1,23 @@
 /*
  * tcp_rcv.c - theory of operation
  *
- * The receiving half: where arriving bytes go, how much more we are ready to hold, when to acknowledge.
+ * The receiving half: where arriving bytes go, how much more we are ready to hold, when to
+ * acknowledge.
  *
- * Bytes go straight to their place in the receive ring, in order or not; the ranges beyond RCV.NXT are remembered in
- * c->ooo, and RCV.NXT jumps over them when the hole before is filled. The memory grows with what has arrived, not with the
- * window announced.
+ * Bytes go straight to their place in the receive ring, in order or not; the ranges beyond
+ * RCV.NXT are remembered in c->ooo, and RCV.NXT jumps over them when the hole before is filled.
+ * The memory grows with what has arrived, not with the window announced.
  *
- * The window: `wnd_clamp` is what the buffer allows, `wnd_lim` what we dare to announce so far. wnd_lim grows with arriving
- * segments (slow start of the receiver), wnd_clamp by dynamic right-sizing: twice what the program took in the last round
- * trip, and more when that rises (Linux's DRS). The announced right edge never moves left (RFC 9293 3.8.6), and small
- * steps are not announced (receiver's silly-window avoidance, 3.8.6.2.2).
+ * The window: `wnd_clamp` is what the buffer allows, `wnd_lim` what we dare to announce so far.
+ * wnd_lim grows with arriving segments (slow start of the receiver), wnd_clamp by dynamic
+ * right-sizing: twice what the program took in the last round trip, and more when that rises
+ * (Linux's DRS). The announced right edge never moves left (RFC 9293 3.8.6), and small steps are
+ * not announced (receiver's silly-window avoidance, 3.8.6.2.2).
  *
- * Acknowledging, Linux's policy within RFC 9293 3.8.6.3: at once for every second full segment, for anything out of order,
- * for the first segments of a connection and after a pause (quick ACKs, while a sender's window opens); with the answer or
- * after 40 ms where the program answers what it receives.
+ * Acknowledging, Linux's policy within RFC 9293 3.8.6.3: at once for every second full segment,
+ * for anything out of order, for the first segments of a connection and after a pause (quick
+ * ACKs, while a sender's window opens); with the answer or after 40 ms where the program answers
+ * what it receives.
  */
 #include "tcp_cb.h"
 

@@ -1,8 +1,8 @@
 /*
  * tcp_reno.c - theory of operation
  *
- * Slow start and congestion avoidance of RFC 5681 3.1, counting acknowledged segments (RFC 3465), and what every
- * algorithm shares: the table of algorithms and the two ways a window grows.
+ * Slow start and congestion avoidance of RFC 5681 3.1, counting acknowledged segments (RFC 3465),
+ * and what every algorithm shares: the table of algorithms and the two ways a window grows.
  */
 #include <string.h>
 
@@ -82,7 +82,8 @@ static void reno_on_ack(struct tcp_cc *cc, const struct cc_ack *ack)
     }
 }
 
-/* RFC 5681 3.1 (4), on the window instead of the flight (Linux, not RFC: validated windows make them equal). */
+/* RFC 5681 3.1 (4), on the window instead of the flight (Linux, not RFC: validated windows make
+ * them equal). */
 static uint32_t reno_on_loss(struct tcp_cc *cc)
 {
     return max_u32(cc->cwnd / 2, 2);

@@ -1,8 +1,10 @@
 /*
- * tcp_rtt.h - round-trip time and retransmission timeout, pure arithmetic. RFC 6298, with Linux's variance floor.
+ * tcp_rtt.h - round-trip time and retransmission timeout, pure arithmetic. RFC 6298, with Linux's
+ * variance floor.
  *
- * Linux, not RFC: the floor of 200 ms applies to 4 * RTTVAR, not to the sum, and the variance falls once per round trip
- * to the largest deviation seen in it, so that many samples a round trip do not make it too small.
+ * Linux, not RFC: the floor of 200 ms applies to 4 * RTTVAR, not to the sum, and the variance
+ * falls once per round trip to the largest deviation seen in it, so that many samples a round
+ * trip do not make it too small.
  */
 #ifndef STANDIN_CORE_TCP_RTT_H
 #define STANDIN_CORE_TCP_RTT_H

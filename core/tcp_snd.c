@@ -1,13 +1,14 @@
 /*
  * tcp_snd.c - theory of operation
  *
- * What to send now. One function builds every segment of a connection (xmit); it takes the payload from the send ring in
- * place, up to 64 KiB at once when the link segments for us, and notes what any segment implies: the acknowledgment
- * that went with it, the window announced.
+ * What to send now. One function builds every segment of a connection (xmit); it takes the
+ * payload from the send ring in place, up to 64 KiB at once when the link segments for us, and
+ * notes what any segment implies: the acknowledgment that went with it, the window announced.
  *
- * tcp_output sends while all of these let it: the congestion window (in segments), the peer's window (a whole segment must
- * fit: sender's silly-window avoidance, RFC 9293 3.8.6.2.1), Nagle in Minshall's form (RFC 9293 3.7.4; Linux, not RFC: a
- * small segment is held only while another small one is unacknowledged), MSG_MORE and TCP_CORK.
+ * tcp_output sends while all of these let it: the congestion window (in segments), the peer's
+ * window (a whole segment must fit: sender's silly-window avoidance, RFC 9293 3.8.6.2.1), Nagle
+ * in Minshall's form (RFC 9293 3.7.4; Linux, not RFC: a small segment is held only while another
+ * small one is unacknowledged), MSG_MORE and TCP_CORK.
  *
  * Deliberately missing: pacing.
  */
@@ -297,7 +298,8 @@ void tcp_reply_rst(struct stack *st, struct env *env, const struct ip_hdr *ip,
     ip_send(st, env, &p, &how);
 }
 
-/* The segment's size while the peer's window is small. Linux, not RFC: at most half of the largest window seen. */
+/* The segment's size while the peer's window is small. Linux, not RFC: at most half of the
+ * largest window seen. */
 static uint32_t bounded_mss(const struct tcp *c)
 {
     uint32_t cut = c->snd.wnd_max > 536 ? c->snd.wnd_max / 2 : c->snd.wnd_max;
@@ -525,8 +527,9 @@ int tcp_resend(struct stack *st, struct env *env, struct tcp *c, uint32_t i, enu
 }
 
 /*
- * A window probe carries the next byte if the window has any room, else one old byte's number: SND.UNA - 1, no data
- * (Linux, not RFC 9293 3.8.6.1, which probes with a new byte; the peer must answer either). A keepalive is the same.
+ * A window probe carries the next byte if the window has any room, else one old byte's number:
+ * SND.UNA - 1, no data (Linux, not RFC 9293 3.8.6.1, which probes with a new byte; the peer must
+ * answer either). A keepalive is the same.
  */
 void tcp_send_probe(struct stack *st, struct env *env, struct tcp *c, enum tx_reason why)
 {

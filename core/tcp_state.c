@@ -1,7 +1,8 @@
 /*
  * tcp_state.c - theory of operation
  *
- * The eleven states of RFC 9293 3.3.2, the legal moves, the one writer of c->state, and what must be true in each.
+ * The eleven states of RFC 9293 3.3.2, the legal moves, the one writer of c->state, and what must
+ * be true in each.
  *
  *                    passive OPEN                          active OPEN: snd SYN
  *        LISTEN <---------------------- CLOSED -----------------------> SYN-SENT
@@ -16,7 +17,8 @@
  *             rcv FIN |           | rcv ACK of FIN            | rcv ACK of FIN
  *                     +-> TIME-WAIT <+ -- 2 MSL --> CLOSED <--+
  *
- * Any state moves to CLOSED by RST, timeout or abort. A child of a listener starts in SYN-RCVD (from CLOSED).
+ * Any state moves to CLOSED by RST, timeout or abort. A child of a listener starts in SYN-RCVD
+ * (from CLOSED).
  *
  * Invariants, checked by tcp_check:
  *   I1  SND.UNA <= SND.NXT, and what lies between is exactly what the transmission records hold.

@@ -1,11 +1,12 @@
 /*
  * tcp_timer.c - theory of operation
  *
- * TIMEOUTS, RFC 9293 3.10.8. A connection has seven logical timers (enum tcp_timer_kind), each a time in c->due; one entry in
- * the stack's heap stands at the earliest. Moving a timer later costs two stores (timer.h).
+ * TIMEOUTS, RFC 9293 3.10.8. A connection has seven logical timers (enum tcp_timer_kind), each a
+ * time in c->due; one entry in the stack's heap stands at the earliest. Moving a timer later
+ * costs two stores (timer.h).
  *
- * Time-outs of a connection follow Linux: R2 is not a count but the time that so many doublings of the RTO would take
- * (tcp_retries2), measured from the first retransmission.
+ * Time-outs of a connection follow Linux: R2 is not a count but the time that so many doublings
+ * of the RTO would take (tcp_retries2), measured from the first retransmission.
  */
 #include "tcp_cb.h"
 
@@ -260,7 +261,8 @@ static void rto_fire(struct stack *st, struct env *env, struct tcp *c)
     }
 }
 
-/* RFC 9293 3.8.6.1. Linux gives up on an orphan or with TCP_USER_TIMEOUT, and when nothing at all is answered. */
+/* RFC 9293 3.8.6.1. Linux gives up on an orphan or with TCP_USER_TIMEOUT, and when nothing at all
+ * is answered. */
 static void persist_fire(struct stack *st, struct env *env, struct tcp *c)
 {
     if (c->tx.n || (tcp_unsent(c) == 0 && !(c->fin_queued && !c->fin_sent))) {

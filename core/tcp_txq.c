@@ -1,10 +1,10 @@
 /*
  * tcp_txq.c - theory of operation
  *
- * The records lie in one array, used from `head` on; acknowledging moves head, sending appends. When the end is reached the
- * live part moves to the front, and when that does not make room the array doubles up to TXQ_ORDER_MAX; beyond that
- * the sender waits (txq_has_room) and a split is refused: work and memory stay bounded whatever the peer does
- * (SACK Panic, CVE-2019-11477..9).
+ * The records lie in one array, used from `head` on; acknowledging moves head, sending appends.
+ * When the end is reached the live part moves to the front, and when that does not make room the
+ * array doubles up to TXQ_ORDER_MAX; beyond that the sender waits (txq_has_room) and a split is
+ * refused: work and memory stay bounded whatever the peer does (SACK Panic, CVE-2019-11477..9).
  */
 #include "tcp_txq.h"
 

@@ -1,12 +1,14 @@
 /*
- * tcp_txq.h - what was sent and is not cumulatively acknowledged: one record per transmission, in sequence order.
+ * tcp_txq.h - what was sent and is not cumulatively acknowledged: one record per transmission, in
+ * sequence order.
  *
- * The records carry when each range was sent last and what became of it; they are the SACK scoreboard (RFC 2018 section 5,
- * RFC 6675), the source of RTT samples, and what RACK (RFC 8985) looks at. A record is up to 64 KiB sent in one packet
- * (segmentation offload) and counts as `segs` segments; it is split where a SACK block or an acknowledgment ends inside it.
+ * The records carry when each range was sent last and what became of it; they are the SACK
+ * scoreboard (RFC 2018 section 5, RFC 6675), the source of RTT samples, and what RACK (RFC 8985)
+ * looks at. A record is up to 64 KiB sent in one packet (segmentation offload) and counts as
+ * `segs` segments; it is split where a SACK block or an acknowledgment ends inside it.
  *
- * The counters are kept in segments:  in flight = out - sacked - lost  (RFC 6675's pipe: one sent again is no longer lost
- * and counts once).
+ * The counters are kept in segments: in flight = out - sacked - lost (RFC 6675's pipe: one sent
+ * again is no longer lost and counts once).
  */
 #ifndef STANDIN_CORE_TCP_TXQ_H
 #define STANDIN_CORE_TCP_TXQ_H
@@ -68,7 +70,8 @@ int txq_push(struct txq *q, struct mem *m, struct env *env, seq from, seq to, ui
 /* The index of the record that contains x or begins after it; q->n if none. O(log n). */
 uint32_t txq_find(const struct txq *q, seq x);
 
-/* Splits record i at `at` (inside it), segments of mss bytes; i stays the first half. -ERR_NOBUFS: nothing changed. */
+/* Splits record i at `at` (inside it), segments of mss bytes; i stays the first half.
+ * -ERR_NOBUFS: nothing changed. */
 int txq_split(struct txq *q, struct mem *m, struct env *env, uint32_t i, seq at, uint32_t mss);
 
 /* Changes flags of a record and the counters with them. */
@@ -78,7 +81,8 @@ void txq_clear(struct txq *q, struct tx_rec *r, uint8_t flags);
 /* Drops the first record, counters included. */
 void txq_pop(struct txq *q);
 
-/* Takes away the front of the first record up to `to` (inside it), keeping `segs` of its segments. */
+/* Takes away the front of the first record up to `to` (inside it), keeping `segs` of its
+ * segments. */
 void txq_trim(struct txq *q, seq to, uint32_t segs);
 
 /* Everything out, memory given back. */

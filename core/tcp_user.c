@@ -1,11 +1,12 @@
 /*
  * tcp_user.c - theory of operation
  *
- * The user calls of RFC 9293 3.10.1-3.10.6 behind sock.h: OPEN, SEND, RECEIVE, CLOSE, ABORT (STATUS is tcp_opt.c), what
- * poll shows, and how a connection ends.
+ * The user calls of RFC 9293 3.10.1-3.10.6 behind sock.h: OPEN, SEND, RECEIVE, CLOSE, ABORT
+ * (STATUS is tcp_opt.c), what poll shows, and how a connection ends.
  *
- * An ended connection that a program still holds stays as CLOSED with what was received and not yet read; its error, if
- * any, waits to be taken. One that nobody holds goes at once, or when TCP is done with it.
+ * An ended connection that a program still holds stays as CLOSED with what was received and not
+ * yet read; its error, if any, waits to be taken. One that nobody holds goes at once, or when TCP
+ * is done with it.
  */
 #include "tcp_cb.h"
 
@@ -184,7 +185,8 @@ uint32_t tcp_rcvbuf(const struct stack *st, const struct sock *s)
     return s->opt.rcvbuf_locked ? base : max_u32(base, 2 * c->rcv.wnd_clamp);
 }
 
-/* Linux, not RFC: twice the window, counted with the overhead of a segment's buffer, within tcp_wmem. */
+/* Linux, not RFC: twice the window, counted with the overhead of a segment's buffer, within
+ * tcp_wmem. */
 uint32_t tcp_sndbuf(const struct stack *st, const struct sock *s)
 {
     const struct tcp *c = tcp_of_const(s);
@@ -211,7 +213,8 @@ static int32_t unsent_limit(const struct stack *st, const struct tcp *c)
     return c->notsent_lowat >= 0 ? c->notsent_lowat : st->knobs.tcp_notsent_lowat;
 }
 
-/* Linux, not RFC: writable when a third is free, and no more than the low-water mark waits unsent. */
+/* Linux, not RFC: writable when a third is free, and no more than the low-water mark waits
+ * unsent. */
 bool tcp_writable(const struct stack *st, const struct tcp *c)
 {
     uint32_t free = tcp_snd_space(st, c);

@@ -1,11 +1,13 @@
 /*
  * tcp_wire.c - theory of operation
  *
- * Parsing takes the common header of an established connection (only the timestamp option, laid out as everybody lays it
- * out) in one comparison, RFC 7323 appendix A; everything else goes through a cursor that cannot leave the header.
- * Building writes big-endian words straight away; there is nothing to check, the layout is ours.
+ * Parsing takes the common header of an established connection (only the timestamp option, laid
+ * out as everybody lays it out) in one comparison, RFC 7323 appendix A; everything else goes
+ * through a cursor that cannot leave the header. Building writes big-endian words straight away;
+ * there is nothing to check, the layout is ours.
  *
- * Deliberately missing: options that are not implemented are skipped by their length (RFC 9293 MUST-6).
+ * Deliberately missing: options that are not implemented are skipped by their length (RFC 9293
+ * MUST-6).
  */
 #include "tcp_wire.h"
 
@@ -50,7 +52,8 @@ static void parse_sack(struct tcp_seg *s, struct rd *body)
     }
 }
 
-/* One option's body; a wrong length makes it unknown. MSS, WSCALE and SACK-permitted count only on a SYN. */
+/* One option's body; a wrong length makes it unknown. MSS, WSCALE and SACK-permitted count only
+ * on a SYN. */
 static void parse_option(struct tcp_seg *s, uint8_t kind, struct rd *body)
 {
     bool syn = s->flags & TCP_SYN;

@@ -1,5 +1,6 @@
 /*
- * tcp_wire.h - the TCP header and its options between bytes and struct tcp_seg. RFC 9293 3.1, 3.2; RFC 7323; RFC 2018.
+ * tcp_wire.h - the TCP header and its options between bytes and struct tcp_seg. RFC 9293 3.1,
+ * 3.2; RFC 7323; RFC 2018.
  */
 #ifndef STANDIN_CORE_TCP_WIRE_H
 #define STANDIN_CORE_TCP_WIRE_H
@@ -85,14 +86,16 @@ static inline seq tcp_seg_end(const struct tcp_seg *s)
     return seq_add(s->seq, tcp_seg_len(s));
 }
 
-/* Parses p[0..len), a whole segment. DROP_NONE, DROP_TCP_SHORT, DROP_TCP_OFFSET. A malformed option ends the options
- * (RFC 9293 MUST-7: it must not harm); what came before it holds. The checksum is the caller's. */
+/* Parses p[0..len), a whole segment. DROP_NONE, DROP_TCP_SHORT, DROP_TCP_OFFSET. A malformed
+ * option ends the options (RFC 9293 MUST-7: it must not harm); what came before it holds. The
+ * checksum is the caller's. */
 enum drop tcp_seg_parse(struct tcp_seg *s, const uint8_t *p, size_t len);
 
 /*
- * Writes the header and options of `s` (not its data) to out[0..TCP_HDR_MAX), checksum zero. The options stand in Linux's
- * order: a SYN has <mss,sackOK,TS,nop,wscale> with nops where one is missing, others <nop,nop,TS> and
- * <nop,nop,sack ..>. Sets s->hdr_len and returns it. As many SACK blocks as fit are written.
+ * Writes the header and options of `s` (not its data) to out[0..TCP_HDR_MAX), checksum zero. The
+ * options stand in Linux's order: a SYN has <mss,sackOK,TS,nop,wscale> with nops where one is
+ * missing, others <nop,nop,TS> and <nop,nop,sack ..>. Sets s->hdr_len and returns it. As many
+ * SACK blocks as fit are written.
  */
 uint32_t tcp_seg_build(struct tcp_seg *s, uint8_t *out);
 

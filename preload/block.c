@@ -4,14 +4,17 @@
  *   caller    env = enter(); sleep_begin(); try the verb; -ERR_AGAIN -> block_wait -> try again ... leave
  *   wait      drive until the socket is ready or the TUN is empty; register; leave; sleep; enter; drive ...
  *
- * Each thread has a pollset of its own and a kernel set {TUN, timer, wake-up} that the kernel chooses sleepers from. The
- * lock is held from the wake-up to the caller's verb: the packet is read, fed and its data taken in one section.
+ * Each thread has a pollset of its own and a kernel set {TUN, timer, wake-up} that the kernel
+ * chooses sleepers from. The lock is held from the wake-up to the caller's verb: the packet is
+ * read, fed and its data taken in one section.
  *
- * A thread mostly waits for one socket again and again, so its watch stays in the pollset between calls (the kept watch;
- * it costs nothing while nobody sleeps). Everything else that a call puts into the set it takes out again; if a handler
- * left the call by siglongjmp that did not happen, and the set is made anew (dirty).
+ * A thread mostly waits for one socket again and again, so its watch stays in the pollset between
+ * calls (the kept watch; it costs nothing while nobody sleeps). Everything else that a call puts
+ * into the set it takes out again; if a handler left the call by siglongjmp that did not happen,
+ * and the set is made anew (dirty).
  *
- * Without descriptors for a set of its own (EMFILE) a thread naps for a millisecond at a time instead.
+ * Without descriptors for a set of its own (EMFILE) a thread naps for a millisecond at a time
+ * instead.
  */
 #include "preload/block.h"
 
@@ -284,7 +287,8 @@ static bool interrupted(const struct block *b)
     return true;
 }
 
-/* One turn on behalf of this wait: an exclusive event that comes with it need wake nobody else. Entered. */
+/* One turn on behalf of this wait: an exclusive event that comes with it need wake nobody else.
+ * Entered. */
 static bool drive(struct env *env, const struct block *b)
 {
     struct stack *st = the_stack();
@@ -317,7 +321,8 @@ static enum block_result drive_for(struct env *env, const struct block *b)
     return BLOCK_TIMEOUT;
 }
 
-/* Sleeps once, entered before and after. The number of kernel descriptors that are ready, or -errno. */
+/* Sleeps once, entered before and after. The number of kernel descriptors that are ready, or
+ * -errno. */
 static long sleep_once(struct env **env, const struct block *b)
 {
     struct epoll_event ev[2];

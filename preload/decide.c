@@ -6,16 +6,18 @@
  *   listen   a wildcard listener is joined by kernel listeners on loopback
  *   send     a datagram socket decides for each datagram, through a twin
  *
- * The host's own addresses are the kernel's to know: a datagram socket connected there gets the very same address as
- * its source. That question costs four system calls and is asked only for addresses outside the session's subnets;
- * a thread remembers its last answer for a second.
+ * The host's own addresses are the kernel's to know: a datagram socket connected there gets the
+ * very same address as its source. That question costs four system calls and is asked only for
+ * addresses outside the session's subnets; a thread remembers its last answer for a second.
  *
- * The change to the kernel happens under the descriptor: dup3 over every descriptor of the file in this process. dup3
- * loses epoll registrations, so they are moved by hand (epset_move_to_kernel). A process that shares the file by
- * fork keeps the stack's undecided socket: the one stated gap.
+ * The change to the kernel happens under the descriptor: dup3 over every descriptor of the file
+ * in this process. dup3 loses epoll registrations, so they are moved by hand
+ * (epset_move_to_kernel). A process that shares the file by fork keeps the stack's undecided
+ * socket: the one stated gap.
  *
- * Twins never listen on a real interface: what reaches a NIC or the TUN is the stack's. They are bound to 127.0.0.1 and
- * ::1; a dual-stack AF_INET6 socket has one on ::ffff:127.0.0.1 so that its peers look as they should.
+ * Twins never listen on a real interface: what reaches a NIC or the TUN is the stack's. They are
+ * bound to 127.0.0.1 and ::1; a dual-stack AF_INET6 socket has one on ::ffff:127.0.0.1 so that
+ * its peers look as they should.
  */
 #include "preload/decide.h"
 
@@ -147,8 +149,8 @@ static int kernel_bind(int kfd, int family, const struct endpoint *at)
     return (int)sys3(SYS_bind, kfd, (long)&sa, len);
 }
 
-/* The kernel's socket takes over what the stack's was bound to. The stack's port is free only after the move, but it
- * is another table: no conflict. */
+/* The kernel's socket takes over what the stack's was bound to. The stack's port is free only
+ * after the move, but it is another table: no conflict. */
 static int bind_alike(const struct file *f, int kfd)
 {
     const struct sock *s = f->sock.s;
@@ -229,7 +231,8 @@ void twin_close(struct file *f)
     f->twin_any = false;
 }
 
-/* One twin at that address; *port 0: any, and it comes back. The descriptor, hidden and non-blocking, or -errno. */
+/* One twin at that address; *port 0: any, and it comes back. The descriptor, hidden and
+ * non-blocking, or -errno. */
 static int twin_at(const struct file *f, const struct addr *a, uint16_t *port)
 {
     int family = f->sock.s->family;
@@ -256,7 +259,8 @@ static int twin_at(const struct file *f, const struct addr *a, uint16_t *port)
     return kfd;
 }
 
-/* 127.0.0.1 unless the socket is IPv6 only, ::1 if it is IPv6. The port of the first is the second's too. */
+/* 127.0.0.1 unless the socket is IPv6 only, ::1 if it is IPv6. The port of the first is the
+ * second's too. */
 static int twins_on(struct file *f, uint16_t *port)
 {
     const struct sock *s = f->sock.s;

@@ -5,17 +5,18 @@
  *                      + hidden: TUN, timer (EPOLLEXCLUSIVE), wake-up; twins of our sockets
  *   the pollset        the stack sockets, with LT, ET, ONESHOT and EXCLUSIVE of their own (core/pollset.c)
  *
- * The halves meet in epset_wait. What our half has ready is answered from user space; only every LOOK-th such wait asks
- * the kernel too, so that neither half starves. With nothing ready the TUN is drained, the thread registers as a sleeper of
- * the pollset and sleeps in the kernel's set, where a packet, the stack's deadline, a wake-up by another thread's drive or
- * one of the program's descriptors ends it. The lock is taken once per wake-up: drive, unregister, collect.
+ * The halves meet in epset_wait. What our half has ready is answered from user space; only every
+ * LOOK-th such wait asks the kernel too, so that neither half starves. With nothing ready the TUN
+ * is drained, the thread registers as a sleeper of the pollset and sleeps in the kernel's set,
+ * where a packet, the stack's deadline, a wake-up by another thread's drive or one of the
+ * program's descriptors ends it. The lock is taken once per wake-up: drive, unregister, collect.
  *
- * A kernel twin (decide.h) is registered with the events of its socket; what the kernel reports for it is the program's
- * event for the socket, joined with the pollset's if both have one.
+ * A kernel twin (decide.h) is registered with the events of its socket; what the kernel reports
+ * for it is the program's event for the socket, joined with the pollset's if both have one.
  *
- * fork: the child shares the kernel's set, but a wake-up reaches one process. The first use in the child makes a wake-up and
- * a pollset of its own, with copies of the watches. (A later change by one process is not seen by the other: they share
- * only the kernel's half.)
+ * fork: the child shares the kernel's set, but a wake-up reaches one process. The first use in
+ * the child makes a wake-up and a pollset of its own, with copies of the watches. (A later change
+ * by one process is not seen by the other: they share only the kernel's half.)
  *
  * The structures are this process's; the stack's lock guards them too.
  */
@@ -54,7 +55,8 @@ static struct epset *sets; /* all of this process */
 static struct epset *pool;
 static struct twin twins[TWINS_MAX];
 
-/* ------------------------------------------------------------------ twins in the kernel's set; entered */
+/* ------------------------------------------------------------------ twins in the kernel's set;
+ * entered */
 
 static void twins_del(struct epset *ep, int32_t key)
 {
@@ -269,14 +271,16 @@ void epset_forget_sock(struct file *f)
 
 /* ------------------------------------------------------------------ epoll_ctl */
 
-/* The registration of (fd, socket), Linux's key. A number that another socket has taken since does not hide it. */
+/* The registration of (fd, socket), Linux's key. A number that another socket has taken since
+ * does not hide it. */
 static struct watch *find(struct epset *ep, int fd, const struct sock *s)
 {
     struct watch *w = pollset_find(the_stack(), ep->set, fd);
     return w && w->sock == s ? w : NULL;
 }
 
-/* The number stands for a socket that lives on under another one (dup): its registration steps aside. */
+/* The number stands for a socket that lives on under another one (dup): its registration steps
+ * aside. */
 static void step_aside(struct env *env, struct epset *ep, int fd)
 {
     struct watch *w = pollset_find(the_stack(), ep->set, fd);
@@ -418,7 +422,8 @@ struct wait {
     int32_t twin_key[4];
 };
 
-/* A twin's event is its socket's. Entered or not: the table changes only under the lock, an entry that died is skipped. */
+/* A twin's event is its socket's. Entered or not: the table changes only under the lock, an entry
+ * that died is skipped. */
 static void twin_event(struct wait *w, uint32_t index, uint32_t events)
 {
     const struct twin *t = index < TWINS_MAX ? &twins[index] : NULL;
@@ -461,7 +466,8 @@ static void take_kernel(struct wait *w, const struct epoll_event *got, long n)
     }
 }
 
-/* Asks the kernel for at most `room` of the program's events: sleeps until the deadline (NULL: no end). Not entered. */
+/* Asks the kernel for at most `room` of the program's events: sleeps until the deadline (NULL: no
+ * end). Not entered. */
 static long ask_kernel(struct wait *w, int room, const struct timespec *timeout,
                        const sigset_t *mask)
 {
@@ -530,8 +536,9 @@ static void collect(struct wait *w)
 }
 
 /*
- * One turn of the stack for a set. Reading the TUN once more than there are packets costs a system call, looking at the
- * pollset after each packet gives up batches: as many are read as came lately, more now and then. Entered.
+ * One turn of the stack for a set. Reading the TUN once more than there are packets costs a
+ * system call, looking at the pollset after each packet gives up batches: as many are read as
+ * came lately, more now and then. Entered.
  */
 static bool drive(struct epset *ep, struct env *env)
 {
@@ -586,7 +593,8 @@ static const struct timespec *until(nsec deadline, struct timespec *ts)
     return ts;
 }
 
-/* With nothing of ours ready: sleeps once in the kernel's set. Entered before and after; -errno, or what it found. */
+/* With nothing of ours ready: sleeps once in the kernel's set. Entered before and after; -errno,
+ * or what it found. */
 static long sleep_once(struct wait *w, struct env **env, nsec deadline, const sigset_t *mask)
 {
     struct timespec ts;
@@ -667,7 +675,8 @@ void epset_nest(int epfd, struct file *f)
         ep->epfd = epfd;
         if (ep->armed && ep->member == env->member) {
             ep->set
-                ->sleepers++; /* for good: every readiness sends a wake-up, which the kernel's set shows */
+                /* for good: every readiness sends a wake-up, which the kernel's set shows */
+                ->sleepers++;
             wake_send(&the_session, ep->wake_number);
         }
     }

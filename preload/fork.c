@@ -51,8 +51,8 @@ void fork_child(void)
     enter_fork_child(joined);
 }
 
-/* The handler. With the hook behind us the number follows at once: the stack's lock stays taken until
- * then, so that nobody can take the child's place for free. */
+/* The handler. With the hook behind us the number follows at once: the stack's lock stays taken
+ * until then, so that nobody can take the child's place for free. */
 static void parent(void)
 {
     if (hooks_off() || !joined || !self.fork_hook) {

@@ -1,8 +1,10 @@
 /*
- * hidden.h - the entries of ours in a kernel's epoll set: how they are told from the program's, how they get there.
+ * hidden.h - the entries of ours in a kernel's epoll set: how they are told from the program's,
+ * how they get there.
  *
- * Their data words are addresses in the arena's reserved range below the stack: no program has a pointer or a number there, and
- * they mean the same in every member, so that an inherited set is filtered as well.
+ * Their data words are addresses in the arena's reserved range below the stack: no program has a
+ * pointer or a number there, and they mean the same in every member, so that an inherited set is
+ * filtered as well.
  */
 #ifndef STANDIN_PRELOAD_HIDDEN_H
 #define STANDIN_PRELOAD_HIDDEN_H
@@ -37,8 +39,8 @@ static inline uint32_t hidden_what(uint64_t data)
     return (uint32_t)(data - ARENA_BASE);
 }
 
-/* Puts TUN and timer (EPOLLEXCLUSIVE) and the wake-up into the kernel's set. 0 or -errno: EINVAL, EBADF when epfd is no
- * epoll set. Entries that are there already stay. May be called entered. */
+/* Puts TUN and timer (EPOLLEXCLUSIVE) and the wake-up into the kernel's set. 0 or -errno: EINVAL,
+ * EBADF when epfd is no epoll set. Entries that are there already stay. May be called entered. */
 int hidden_add(int epfd, int wake_fd);
 
 /* After hidden_add: the loops register behind the new set. Not entered. */

@@ -1,7 +1,8 @@
 /*
- * Theory: what the hooks share. core has its own error numbers; here they become errno's, by token pasting. A stream
- * socket's EPIPE comes with a signal that core cannot raise: it is sent to the calling thread once the stack is left,
- * so that a handler finds the world as after the kernel's.
+ * Theory: what the hooks share. core has its own error numbers; here they become errno's, by
+ * token pasting. A stream socket's EPIPE comes with a signal that core cannot raise: it is sent
+ * to the calling thread once the stack is left, so that a handler finds the world as after the
+ * kernel's.
  */
 #include "preload/hook.h"
 

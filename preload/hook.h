@@ -1,9 +1,10 @@
 /*
  * hook.h - what each hook starts and ends with, and the calls behind the hooks.
  *
- * Every interposed call has three names: `recv` is the hook, `my_recv` is ours for a stack socket, `real.recv` is libc's.
- * A hook looks the descriptor up (one lock-free read), goes to libc when it is not ours, and otherwise turns the answer of
- * ours, a value or -errno, into libc's convention. errno is set here and nowhere else, and only on failure.
+ * Every interposed call has three names: `recv` is the hook, `my_recv` is ours for a stack
+ * socket, `real.recv` is libc's. A hook looks the descriptor up (one lock-free read), goes to
+ * libc when it is not ours, and otherwise turns the answer of ours, a value or -errno, into
+ * libc's convention. errno is set here and nowhere else, and only on failure.
  */
 #ifndef STANDIN_PRELOAD_HOOK_H
 #define STANDIN_PRELOAD_HOOK_H
@@ -117,7 +118,8 @@ long my_select(int n, fd_set *r, fd_set *w, fd_set *e, nsec timeout, const sigse
 /* hook_file.c */
 long my_sendfile(int out, struct file *f, int in, off_t *offset, size_t count);
 
-/* The process's own descriptor of a socket of that family on the kernel's stack, for questions about interfaces. */
+/* The process's own descriptor of a socket of that family on the kernel's stack, for questions
+ * about interfaces. */
 int hook_kernel_sock(int family);
 
 /* Raises SIGPIPE in this thread, as the kernel does for a stream; not entered. */

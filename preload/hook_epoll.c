@@ -1,6 +1,7 @@
 /*
- * Theory: the epoll calls. A set that never held a stack socket is libc's alone, except that the hidden entries may come in
- * while a thread sleeps in it: what libc's epoll_wait returns is filtered then, and the wait goes on as ours.
+ * Theory: the epoll calls. A set that never held a stack socket is libc's alone, except that the
+ * hidden entries may come in while a thread sleeps in it: what libc's epoll_wait returns is
+ * filtered then, and the wait goes on as ours.
  */
 #include <errno.h>
 #include <limits.h>
@@ -74,7 +75,8 @@ static long wait_ours(int epfd, struct file *f, struct epoll_event *ev, int max,
     return epset_wait(epfd, f, ev, max, timeout, mask);
 }
 
-/* libc has waited; perhaps the set became ours meanwhile. True: the wait goes on, with what is left of the time. */
+/* libc has waited; perhaps the set became ours meanwhile. True: the wait goes on, with what is
+ * left of the time. */
 static bool became_ours(const struct file *f, struct epoll_event *ev, int *n)
 {
     if (LIKELY(*n <= 0 || !armed(f))) {

@@ -1,12 +1,14 @@
 /*
- * Theory: from files and pipes to a stack socket, and from one to a pipe. The kernel's pages cannot be lent to a stack in user
- * space, so bytes go through a bounce buffer of the thread, read with pread: nothing is taken from the source that the
- * socket did not take, because the file's position moves only by what was sent. Chunks are joined with MSG_MORE, so that
- * no short segment lies between them.
+ * Theory: from files and pipes to a stack socket, and from one to a pipe. The kernel's pages
+ * cannot be lent to a stack in user space, so bytes go through a bounce buffer of the thread,
+ * read with pread: nothing is taken from the source that the socket did not take, because the
+ * file's position moves only by what was sent. Chunks are joined with MSG_MORE, so that no short
+ * segment lies between them.
  *
- * A pipe has no position. Its bytes are first copied with tee into a pipe of ours, offered to the socket, and then taken out of
- * the program's pipe by as much as went. The other way round the socket is peeked at, and only what the pipe took is
- * received for good. So a non-blocking splice loses nothing either.
+ * A pipe has no position. Its bytes are first copied with tee into a pipe of ours, offered to the
+ * socket, and then taken out of the program's pipe by as much as went. The other way round the
+ * socket is peeked at, and only what the pipe took is received for good. So a non-blocking splice
+ * loses nothing either.
  *
  * copy_file_range, tee and vmsplice on a socket are errors in Linux, which the placeholder gives.
  */
@@ -55,7 +57,8 @@ static void *bounce(void)
 
 /* ------------------------------------------------------------------ sendfile */
 
-/* How much of the file lies between `at` and its end, as Linux would send it. -EINVAL: not a file one can read so. */
+/* How much of the file lies between `at` and its end, as Linux would send it. -EINVAL: not a file
+ * one can read so. */
 static long file_left(int in, off_t at, size_t count)
 {
     struct stat st;

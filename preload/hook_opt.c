@@ -1,12 +1,14 @@
 /*
- * Theory: options and ioctls. core knows Linux's layouts, so a value goes through as it is. Until a socket is decided
- * each option that the stack took is also kept, for the kernel socket it may become; a twin gets it at once.
+ * Theory: options and ioctls. core knows Linux's layouts, so a value goes through as it is. Until
+ * a socket is decided each option that the stack took is also kept, for the kernel socket it may
+ * become; a twin gets it at once.
  *
- * The flags of the open file description (FIONBIO, FIOASYNC) live in the arena, since every process that holds the socket
- * shares them; the placeholder descriptor gets them too, for the processes that do not know us.
+ * The flags of the open file description (FIONBIO, FIOASYNC) live in the arena, since every
+ * process that holds the socket shares them; the placeholder descriptor gets them too, for the
+ * processes that do not know us.
  *
- * An ioctl that says nothing about the socket itself, such as those about interfaces, is answered by a private kernel
- * socket of the same family.
+ * An ioctl that says nothing about the socket itself, such as those about interfaces, is answered
+ * by a private kernel socket of the same family.
  */
 #include <fcntl.h>
 #include <linux/sockios.h>
@@ -195,7 +197,8 @@ static long set_flag(int fd, struct file *f, unsigned long request, const int *o
     return 0;
 }
 
-/* A question about the socket's queues. Nothing received: the TUN is looked at before that is said. */
+/* A question about the socket's queues. Nothing received: the TUN is looked at before that is
+ * said. */
 static long ask(struct file *f, unsigned long request, int *out)
 {
     struct sock_ref ref = f->sock;

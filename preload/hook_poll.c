@@ -5,12 +5,13 @@
  *   sleep    watches for ours in the thread's pollset; theirs join the TUN in the thread's kernel set; one sleep for both
  *   again    everything out, and look
  *
- * The TUN is never polled itself: among pollers it would wake all of them; in the kernel set (EPOLLEXCLUSIVE) a packet wakes
- * one. Kernel twins of our sockets are theirs, their events those of the socket. An epoll set that holds stack sockets is asked
- * for both its halves. select is poll with the bits of Linux's do_select.
+ * The TUN is never polled itself: among pollers it would wake all of them; in the kernel set
+ * (EPOLLEXCLUSIVE) a packet wakes one. Kernel twins of our sockets are theirs, their events those
+ * of the socket. An epoll set that holds stack sockets is asked for both its halves. select is
+ * poll with the bits of Linux's do_select.
  *
- * A call with none of ours is libc's. The single most frequent case, one socket of ours and nothing else, sleeps on the
- * thread's kept watch and costs no registration.
+ * A call with none of ours is libc's. The single most frequent case, one socket of ours and
+ * nothing else, sleeps on the thread's kept watch and costs no registration.
  */
 #include <errno.h>
 #include <string.h>
@@ -145,7 +146,8 @@ static uint32_t events_of(const struct call *c, int fd)
     return events;
 }
 
-/* Theirs into the thread's kernel set. False: one of them cannot be there (it shows in the next look). */
+/* Theirs into the thread's kernel set. False: one of them cannot be there (it shows in the next
+ * look). */
 static bool theirs_in(const struct call *c)
 {
     for (unsigned k = 0; k < c->nk; k++) {

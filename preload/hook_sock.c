@@ -1,11 +1,12 @@
 /*
  * Theory: the calls that make, name and join sockets.
  *
- * socket makes a stack socket for the families and types the stack has, everything else is libc's. bind and connect ask
- * decide.h where the address belongs, and may turn the socket into a kernel one on the way; then the very same call
- * goes to the kernel. accept takes from the stack's listener and from its kernel twins in turn, so that neither
- * starves; what comes from a twin is an ordinary kernel socket. A blocking connect goes as Linux's: a second one
- * waits for the first, SO_SNDTIMEO ends it with EINPROGRESS, a signal with EINTR.
+ * socket makes a stack socket for the families and types the stack has, everything else is
+ * libc's. bind and connect ask decide.h where the address belongs, and may turn the socket into a
+ * kernel one on the way; then the very same call goes to the kernel. accept takes from the
+ * stack's listener and from its kernel twins in turn, so that neither starves; what comes from a
+ * twin is an ordinary kernel socket. A blocking connect goes as Linux's: a second one waits for
+ * the first, SO_SNDTIMEO ends it with EINPROGRESS, a signal with EINTR.
  */
 #include <fcntl.h>
 #include <string.h>
@@ -239,7 +240,8 @@ static long accept_twin(struct file *f, struct sockaddr *sa, socklen_t *len, int
     return -EAGAIN;
 }
 
-/* The new connection gets its descriptor. Its peer's name is taken now: a later reset must not change the answer. */
+/* The new connection gets its descriptor. Its peer's name is taken now: a later reset must not
+ * change the answer. */
 static long accept_finish(struct sock *child, const struct endpoint *peer, int family,
                           struct sockaddr *sa, socklen_t *len, int flags)
 {
@@ -397,8 +399,8 @@ HOOK int accept(int fd, struct sockaddr *sa, socklen_t *len)
 
 /* ------------------------------------------------------------------ connect */
 
-/* Waits for the handshake, entered; leaves. `err`: what the first try said (INPROGRESS, or ALREADY for a later connect),
- * and what a timeout says. */
+/* Waits for the handshake, entered; leaves. `err`: what the first try said (INPROGRESS, or
+ * ALREADY for a later connect), and what a timeout says. */
 static long connect_wait(struct env *env, const struct sock_ref *ref, const struct endpoint *to,
                          int err)
 {

@@ -1,7 +1,8 @@
 /*
- * Theory: the read, write, recv and send families, each a thin face of my_recv or my_send (my_xfer.c). For a descriptor
- * that is not ours a hook is one table look-up and libc's own function. Descriptors that arrive over an AF_UNIX
- * socket may be stack sockets of another process: the table learns of them here.
+ * Theory: the read, write, recv and send families, each a thin face of my_recv or my_send
+ * (my_xfer.c). For a descriptor that is not ours a hook is one table look-up and libc's own
+ * function. Descriptors that arrive over an AF_UNIX socket may be stack sockets of another
+ * process: the table learns of them here.
  */
 #include <limits.h>
 #include <string.h>
@@ -94,7 +95,8 @@ static nsec ns_of(const struct timespec *ts)
     return (nsec)ts->tv_sec * SEC + ts->tv_nsec;
 }
 
-/* The timeout is looked at after each datagram only, and what is left of it is written back: as Linux does. */
+/* The timeout is looked at after each datagram only, and what is left of it is written back: as
+ * Linux does. */
 static long recvmmsg_ours(int fd, struct file *f, struct mmsghdr *msgs, unsigned n, int flags,
                           struct timespec *timeout)
 {

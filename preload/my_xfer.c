@@ -5,10 +5,12 @@
  *             MSG_WAITALL or SO_RCVLOWAT asks for more. A call that has bytes returns them, whatever ends the wait.
  *   send      a stream takes what fits and waits for room until all is taken; the segments leave during the call.
  *
- * A datagram socket may have a kernel twin (decide.h): a datagram is received from whichever has one, and sent by the one
- * that reaches its destination. While it waits, the twin lies in the thread's kernel set beside the TUN.
+ * A datagram socket may have a kernel twin (decide.h): a datagram is received from whichever has
+ * one, and sent by the one that reaches its destination. While it waits, the twin lies in the
+ * thread's kernel set beside the TUN.
  *
- * MSG_PEEK|MSG_WAITALL waits for more than lies there: readiness says nothing new, so that wait is for an edge.
+ * MSG_PEEK|MSG_WAITALL waits for more than lies there: readiness says nothing new, so that wait
+ * is for an edge.
  */
 #include <fcntl.h>
 #include <linux/if.h>

@@ -1,9 +1,11 @@
 /*
- * Theory: a descriptor in a message keeps its file open in the kernel, but our placeholder's file is not the socket: when the
- * sender closes its own right after sending, as servers that hand out connections do, nobody would hold the socket. So a
- * pseudo-member (MEMBER_FLIGHT) holds it from the send to the receive, and the socket counts the messages that carry it.
+ * Theory: a descriptor in a message keeps its file open in the kernel, but our placeholder's file
+ * is not the socket: when the sender closes its own right after sending, as servers that hand out
+ * connections do, nobody would hold the socket. So a pseudo-member (MEMBER_FLIGHT) holds it from
+ * the send to the receive, and the socket counts the messages that carry it.
  *
- * Stated gap: a message that is never received (its queue died with its sockets) keeps the socket until the session ends.
+ * Stated gap: a message that is never received (its queue died with its sockets) keeps the socket
+ * until the session ends.
  */
 #include "preload/rights.h"
 

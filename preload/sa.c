@@ -1,8 +1,9 @@
 /*
- * Theory: the stack holds every address IPv4-mapped in 16 bytes; what family a program sees is the socket's. An AF_INET6
- * socket shows an IPv4 peer as ::ffff:a.b.c.d, and takes that form. Lengths are checked where Linux checks them, which
- * differs by call: bind of AF_INET takes AF_UNSPEC for the wildcard (an old game that programs still play), sending on
- * an AF_INET6 socket takes AF_INET, connecting a stream does not.
+ * Theory: the stack holds every address IPv4-mapped in 16 bytes; what family a program sees is
+ * the socket's. An AF_INET6 socket shows an IPv4 peer as ::ffff:a.b.c.d, and takes that form.
+ * Lengths are checked where Linux checks them, which differs by call: bind of AF_INET takes
+ * AF_UNSPEC for the wildcard (an old game that programs still play), sending on an AF_INET6
+ * socket takes AF_INET, connecting a stream does not.
  *
  * Scope and flow label are not carried: the stack has no link-local routes.
  */

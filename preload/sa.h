@@ -1,5 +1,6 @@
 /*
- * sa.h - struct sockaddr between programs and the stack's endpoints, with Linux's rules for lengths and families.
+ * sa.h - struct sockaddr between programs and the stack's endpoints, with Linux's rules for
+ * lengths and families.
  */
 #ifndef STANDIN_PRELOAD_SA_H
 #define STANDIN_PRELOAD_SA_H
@@ -17,8 +18,9 @@ enum sa_use {
 };
 
 /*
- * The address of a call on a socket of `family`. 0; 1: AF_UNSPEC (connect: dissolve; send: no address); or -errno as Linux
- * answers (-EINVAL too short, -EAFNOSUPPORT, -EFAULT). v6only: the socket refuses IPv4-mapped addresses.
+ * The address of a call on a socket of `family`. 0; 1: AF_UNSPEC (connect: dissolve; send: no
+ * address); or -errno as Linux answers (-EINVAL too short, -EAFNOSUPPORT, -EFAULT). v6only: the
+ * socket refuses IPv4-mapped addresses.
  */
 int sa_get(const struct sockaddr *sa, socklen_t len, int family, bool v6only, enum sa_use use,
            struct endpoint *out);
@@ -26,7 +28,8 @@ int sa_get(const struct sockaddr *sa, socklen_t len, int family, bool v6only, en
 /* The full form of an endpoint as a socket of `family` shows it; returns its length. */
 socklen_t sa_of(const struct endpoint *e, int family, struct sockaddr_storage *out);
 
-/* Copies a full form out under the rules of getsockname: *len in and out, truncation silent. 0, -EFAULT or -EINVAL. */
+/* Copies a full form out under the rules of getsockname: *len in and out, truncation silent. 0,
+ * -EFAULT or -EINVAL. */
 int sa_copy_out(const struct sockaddr_storage *full, socklen_t full_len, struct sockaddr *sa,
                 socklen_t *len);
 

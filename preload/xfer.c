@@ -1,6 +1,7 @@
 /*
- * Theory: a receive tells more than bytes in control messages. They are written in Linux's order and with its rules for
- * a buffer that is too small: what does not fit is cut, MSG_CTRUNC says so, and msg_controllen is what was used.
+ * Theory: a receive tells more than bytes in control messages. They are written in Linux's order
+ * and with its rules for a buffer that is too small: what does not fit is cut, MSG_CTRUNC says
+ * so, and msg_controllen is what was used.
  */
 #include "preload/xfer.h"
 

@@ -14,8 +14,9 @@
 #define XFER_IOV_MAX 1024                 /* UIO_MAXIOV */
 #define XFER_MAX     ((size_t)0x7ffff000) /* MAX_RW_COUNT */
 
-/* The vectors behind the first `skip` bytes, at most XFER_MAX bytes. Spans filled, or -EINVAL, -EFAULT (a null pointer with
- * a length; null_ok: the bytes are not touched). *total is what all of it holds. */
+/* The vectors behind the first `skip` bytes, at most XFER_MAX bytes. Spans filled, or -EINVAL,
+ * -EFAULT (a null pointer with a length; null_ok: the bytes are not touched). *total is what all
+ * of it holds. */
 long xfer_load(const struct iovec *iov, size_t n, size_t skip, bool null_ok, struct mspan *out,
                size_t *total);
 

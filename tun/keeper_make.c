@@ -160,8 +160,9 @@ static bool is_needed(const char *ifname)
 
 /*
  * The first subnet is what a second command after another one expects: its session may be ending
- * just now. True: ask again. A session that somebody needs is given ENDING_SOON to prove otherwise
- * (its keeper may not have seen yet that its last member died); one that nobody needs is waited for.
+ * just now. True: ask again. A session that somebody needs is given ENDING_SOON to prove
+ * otherwise (its keeper may not have seen yet that its last member died); one that nobody needs
+ * is waited for.
  */
 static bool await_first(const char *ifname, nsec since)
 {

@@ -169,7 +169,9 @@ static void settle(struct session *s, struct env *env)
     nsec at = stack_deadline(st);
     if (UNLIKELY(at <= env->now)) {
         bool
-            drained; /* what arrived before the deadline counts before it: no retransmission of what is acknowledged */
+            /* what arrived before the deadline counts before it: no retransmission of what is
+             * acknowledged */
+            drained;
         drive_turn(s, env, 0, &drained);
         stack_expire(st, env);
         at = stack_deadline(st);

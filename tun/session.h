@@ -31,7 +31,8 @@
 
 enum member_state {
     MEMBER_FREE,
-    MEMBER_JOINING, /* reserved: for a joining process by the keeper, for a forked child by its parent */
+    /* reserved: for a joining process by the keeper, for a forked child by its parent */
+    MEMBER_JOINING,
     MEMBER_LIVE,
     MEMBER_DEAD, /* died; what it held is being let go */
 };
@@ -139,7 +140,8 @@ struct session_result {
     char name[SESSION_NAME];
     char token[SESSION_TOKEN];
     bool
-        rejoined; /* session_join after an exec: the member's index, and what it holds, are as before */
+        /* session_join after an exec: the member's index, and what it holds, are as before */
+        rejoined;
 };
 
 /*

@@ -1,9 +1,10 @@
 /*
  * conform.h - what the conformance programs share. They know nothing of the project.
  *
- * Each program is two: `prog test CTL` runs on the stack in question, on 10.77.0.2; `prog peer CTL` runs on the kernel, on
- * 10.77.0.1. CTL is the path of a UNIX socket over which they take turns: tell() here lets hear() there go on. What both print
- * is compared between a run on the kernel and one on the stack, so nothing printed may depend on time or numbers of ports.
+ * Each program is two: `prog test CTL` runs on the stack in question, on 10.77.0.2; `prog peer
+ * CTL` runs on the kernel, on 10.77.0.1. CTL is the path of a UNIX socket over which they take
+ * turns: tell() here lets hear() there go on. What both print is compared between a run on the
+ * kernel and one on the stack, so nothing printed may depend on time or numbers of ports.
  */
 #ifndef CONFORM_H
 #define CONFORM_H

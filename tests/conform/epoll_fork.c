@@ -1,4 +1,5 @@
-/* A set made before fork works in parent and child; a child's close does not end the parent's registration. */
+/* A set made before fork works in parent and child; a child's close does not end the parent's
+ * registration. */
 #include "conform.h"
 
 void peer(void)

@@ -1,4 +1,5 @@
-/* Sockets that stay open over exec: a connection, a listener on the wildcard address, their flags. */
+/* Sockets that stay open over exec: a connection, a listener on the wildcard address, their
+ * flags. */
 #include "conform.h"
 
 void peer(void)

@@ -1,4 +1,5 @@
-/* A wildcard server is reached by 127.0.0.1, ::1 and its own address; a port 0 is the same everywhere. */
+/* A wildcard server is reached by 127.0.0.1, ::1 and its own address; a port 0 is the same
+ * everywhere. */
 #include "conform.h"
 
 void peer(void)

@@ -1,4 +1,5 @@
-/* poll's bits in every state of a stream, a listener and a datagram socket; invalid descriptors; negative ones. */
+/* poll's bits in every state of a stream, a listener and a datagram socket; invalid descriptors;
+ * negative ones. */
 #include "conform.h"
 
 void peer(void)

@@ -1,4 +1,5 @@
-/* One socket, several lives: failed connect then a good one, disconnect then again, a datagram socket's changes of mind. */
+/* One socket, several lives: failed connect then a good one, disconnect then again, a datagram
+ * socket's changes of mind. */
 #include "conform.h"
 
 void peer(void)

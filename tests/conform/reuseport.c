@@ -1,4 +1,5 @@
-/* Several listeners and datagram sockets on one port: each connection and datagram reaches exactly one. */
+/* Several listeners and datagram sockets on one port: each connection and datagram reaches
+ * exactly one. */
 #include "conform.h"
 
 #define N 60

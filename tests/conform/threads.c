@@ -1,4 +1,5 @@
-/* Threads: one writes while one reads the same socket; several wait in one set; cancellation in recv. */
+/* Threads: one writes while one reads the same socket; several wait in one set; cancellation in
+ * recv. */
 #include <pthread.h>
 
 #include "conform.h"

@@ -1,4 +1,5 @@
-/* A wildcard datagram socket serves loopback, its own address and the peer; replies go back where they came from. */
+/* A wildcard datagram socket serves loopback, its own address and the peer; replies go back where
+ * they came from. */
 #include "conform.h"
 
 void peer(void)

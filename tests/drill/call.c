@@ -1,6 +1,7 @@
 /*
- * The table of calls, and the life of one: prepared, started; if it blocks, it has to be because the script says so
- * ("0...0.1 read(...)"), or else time passes until it comes back; checked; and what it tells of connections is noted.
+ * The table of calls, and the life of one: prepared, started; if it blocks, it has to be because
+ * the script says so ("0...0.1 read(...)"), or else time passes until it comes back; checked; and
+ * what it tells of connections is noted.
  */
 #include "call.h"
 

@@ -1,8 +1,9 @@
 /*
- * call.h - a script's system call on the virtual kernel: arguments in, results and what was filled in compared.
+ * call.h - a script's system call on the virtual kernel: arguments in, results and what was
+ * filled in compared.
  *
- * call.c has the table and the life of a call; call_arg.c the conversions; call_msg.c messages and ancillary data;
- * call_opt.c socket options; call_poll.c poll and epoll.
+ * call.c has the table and the life of a call; call_arg.c the conversions; call_msg.c messages
+ * and ancillary data; call_opt.c socket options; call_poll.c poll and epoll.
  */
 #ifndef STANDIN_DRILL_CALL_H
 #define STANDIN_DRILL_CALL_H

@@ -1,6 +1,7 @@
 /*
- * Commands in backticks. None is given to a shell: what sets a kernel's knobs sets the stack's, what has no meaning for a
- * stack of its own is passed over, and anything else is an error, so that no script passes by not being run.
+ * Commands in backticks. None is given to a shell: what sets a kernel's knobs sets the stack's,
+ * what has no meaning for a stack of its own is passed over, and anything else is an error, so
+ * that no script passes by not being run.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +9,8 @@
 #include "core/check.h"
 #include "run.h"
 
-/* The settings google's scripts begin with (their common/defaults.sh), as far as the stack has them. */
+/* The settings google's scripts begin with (their common/defaults.sh), as far as the stack has
+ * them. */
 static const char *const defaults[] = {
     "net.ipv4.tcp_rmem=4096 540000 15728640",
     "net.ipv4.tcp_wmem=4096 262144 4194304",
@@ -248,7 +250,8 @@ static bool run_echo(struct run *r, const char *args)
     return ok;
 }
 
-/* Commands about a device, a cache or counters that a stack of its own does not share with the kernel. */
+/* Commands about a device, a cache or counters that a stack of its own does not share with the
+ * kernel. */
 static bool passed_over(const char *cmd, const char *args)
 {
     static const char *const names[] = {"true", ":", "tc", "modprobe", "sync", "ethtool"};

@@ -1,6 +1,6 @@
 /*
- * %{ code }%: what getsockopt(TCP_INFO) says at that moment becomes variables, and all snippets run in one Python at the
- * end of the script, each under its own line numbers.
+ * %{ code }%: what getsockopt(TCP_INFO) says at that moment becomes variables, and all snippets
+ * run in one Python at the end of the script, each under its own line numbers.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,8 +45,9 @@ static const char prologue[] =
     F(probes)                                                                                      \
     F(backoff)                                                                                     \
     F(options)                                                                                     \
-    F(snd_wscale) F(rcv_wscale) F(delivery_rate_app_limited) F(fastopen_client_fail) F(rto) F(ato) \
-        F(snd_mss) F(rcv_mss) F(unacked) F(sacked) F(lost) F(retrans) F(fackets) F(last_data_sent) \
+    F(snd_wscale)                                                                                  \
+    F(rcv_wscale) F(delivery_rate_app_limited) F(fastopen_client_fail) F(rto) F(ato) F(snd_mss)    \
+        F(rcv_mss) F(unacked) F(sacked) F(lost) F(retrans) F(fackets) F(last_data_sent)            \
             F(last_ack_sent) F(last_data_recv) F(last_ack_recv) F(pmtu) F(rcv_ssthresh) F(rtt)     \
                 F(rttvar) F(snd_ssthresh) F(snd_cwnd) F(advmss) F(reordering) F(rcv_rtt)           \
                     F(rcv_space) F(total_retrans) F(pacing_rate) F(max_pacing_rate) F(bytes_acked) \
@@ -136,8 +137,8 @@ bool code_capture(struct run *r, const char *text, int line)
     return true;
 }
 
-/* What Python said: "@failed LINE Type: text" behind what the code printed, or something else when it did not get that
- * far. */
+/* What Python said: "@failed LINE Type: text" behind what the code printed, or something else
+ * when it did not get that far. */
 static void failed(struct run *r, char *text)
 {
     static const char mark[] = "@failed ";

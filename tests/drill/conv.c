@@ -12,7 +12,8 @@ void conv_fini(struct conv *f)
     f->nts = f->ts_cap = 0;
 }
 
-/* What is added to a script's number to get the live one. A SYN's number is written as it is, the others count from it. */
+/* What is added to a script's number to get the live one. A SYN's number is written as it is, the
+ * others count from it. */
 static uint32_t local_shift(const struct conv *f, bool syn)
 {
     return f->local_live - (syn ? f->local_script : 0);

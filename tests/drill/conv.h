@@ -1,9 +1,10 @@
 /*
  * conv.h - one connection (or pair of datagram ends) as the script sees it and as it really is.
  *
- * The script's numbers are small: a SYN carries the script's initial sequence number as it is written, every other
- * segment counts from it as zero. The stack chooses real ones. conv_in turns a script's packet into a live one, conv_out
- * the other way. Timestamps are the stack's too: a table remembers which live value stood where the script wrote which.
+ * The script's numbers are small: a SYN carries the script's initial sequence number as it is
+ * written, every other segment counts from it as zero. The stack chooses real ones. conv_in turns
+ * a script's packet into a live one, conv_out the other way. Timestamps are the stack's too: a
+ * table remembers which live value stood where the script wrote which.
  */
 #ifndef STANDIN_DRILL_CONV_H
 #define STANDIN_DRILL_CONV_H
@@ -43,12 +44,13 @@ struct conv {
 
 void conv_fini(struct conv *f);
 
-/* Script's numbers to live ones. False when an echoed timestamp was never sent (`err` says so), unless `ts_scaled`. */
+/* Script's numbers to live ones. False when an echoed timestamp was never sent (`err` says so),
+ * unless `ts_scaled`. */
 bool conv_in(struct conv *f, const struct spec *script, bool ts_scaled, struct spec *live,
              struct str *err);
 
-/* Live numbers to script's, for a packet sent here where the script expects `expected` (NULL: nothing). Learns the
- * initial sequence number from a SYN and the timestamp from any segment. */
+/* Live numbers to script's, for a packet sent here where the script expects `expected` (NULL:
+ * nothing). Learns the initial sequence number from a SYN and the timestamp from any segment. */
 void conv_out(struct conv *f, const struct spec *live, const struct spec *expected,
               struct spec *script);
 

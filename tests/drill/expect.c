@@ -62,7 +62,8 @@ static struct vk_packet *next_of(struct run *r, const struct conv *c, enum spec_
         if (!wire_parse(p->bytes, p->len, w, &err) || w->frag || !talk_owns(c, w)) {
             continue;
         }
-        /* An ICMP message goes to the same peer as all connections: only a line about ICMP, or the one under test. */
+        /* An ICMP message goes to the same peer as all connections: only a line about ICMP, or
+         * the one under test. */
         if (w->proto != c->proto && proto != SPEC_ICMP && c != r->cur) {
             continue;
         }

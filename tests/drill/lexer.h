@@ -1,12 +1,14 @@
 /*
- * lexer.h - a script's text as tokens: numbers, words, strings, `commands`, %{ code }%, --options and single characters.
+ * lexer.h - a script's text as tokens: numbers, words, strings, `commands`, %{ code }%, --options
+ * and single characters.
  *
- * One token is current; lex_next moves on. What is not made of tokens (flags such as "S." or "5.", addresses, option
- * values) is read with lex_raw from where the current token begins. The first error sticks: the current token becomes
- * TOK_END and `err` says what and where. Comments are // and C's.
+ * One token is current; lex_next moves on. What is not made of tokens (flags such as "S." or
+ * "5.", addresses, option values) is read with lex_raw from where the current token begins. The
+ * first error sticks: the current token becomes TOK_END and `err` says what and where. Comments
+ * are // and C's.
  *
- * A word that was defined (-D NAME=VALUE, --define=NAME=VALUE) is replaced by its value: "..." a string, `...` a command,
- * a number an integer, anything else a word.
+ * A word that was defined (-D NAME=VALUE, --define=NAME=VALUE) is replaced by its value: "..." a
+ * string, `...` a command, a number an integer, anything else a word.
  */
 #ifndef STANDIN_DRILL_LEXER_H
 #define STANDIN_DRILL_LEXER_H
@@ -75,11 +77,13 @@ void lex_init(struct lex *l, const char *name, const char *text, struct pool *po
               struct defines *defs, struct str *err);
 void lex_next(struct lex *l);
 
-/* The characters from the current token on up to white space or one of `stop`; they become no tokens. Then moves on. */
+/* The characters from the current token on up to white space or one of `stop`; they become no
+ * tokens. Then moves on. */
 const char *lex_raw(struct lex *l, const char *stop);
 
-/* The value right behind an option's '=', to the end of the word; quotes and backticks keep blanks together. NULL: none.
- * The option stays current, so that a definition holds from the next token on. */
+/* The value right behind an option's '=', to the end of the word; quotes and backticks keep
+ * blanks together. NULL: none. The option stays current, so that a definition holds from the next
+ * token on. */
 const char *lex_option_value(struct lex *l);
 
 __attribute__((format(printf, 2, 3))) void lex_fail(struct lex *l, const char *fmt, ...);

@@ -3,8 +3,8 @@
  *
  *     drill [options] FILE.pkt...
  *
- * One line per failing script and what was seen instead; then "N passed, N failed". Exit status 1 if one failed, 2 for
- * a mistake in the command line.
+ * One line per failing script and what was seen instead; then "N passed, N failed". Exit status 1
+ * if one failed, 2 for a mistake in the command line.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -204,8 +204,9 @@ static void print_packets(const struct script *s)
     }
 }
 
-/* A line "// SKIP: reason" says that the stack is known not to do this yet: the script runs, its failure is not counted,
- * and that it passes is a failure, so that the line goes away when the reason has. */
+/* A line "// SKIP: reason" says that the stack is known not to do this yet: the script runs, its
+ * failure is not counted, and that it passes is a failure, so that the line goes away when the
+ * reason has. */
 static bool known_to_fail(const char *text)
 {
     for (const char *p = text; p; p = strchr(p, '\n')) {

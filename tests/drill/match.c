@@ -131,12 +131,14 @@ static bool ip_differs(const struct spec *want, const struct wire *w, struct str
     if (ip->have_ttl && differ(err, "ttl", ip->ttl, w->ttl)) {
         return true;
     }
-    /* A flow label in a script is not a value but a name for one; that there is one is what can be said. */
+    /* A flow label in a script is not a value but a name for one; that there is one is what can
+     * be said. */
     return ip->have_flow && w->v6 && (ip->flow == 0) != (w->flow == 0) &&
            differ(err, "flow label", ip->flow, w->flow);
 }
 
-/* What a line does not say of a packet is not shown either, so that both lines can be compared by eye. */
+/* What a line does not say of a packet is not shown either, so that both lines can be compared by
+ * eye. */
 static void complete(const struct spec *want, struct spec *got, const struct wire *w)
 {
     got->ace = want->ace;

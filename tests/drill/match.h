@@ -13,15 +13,15 @@ struct match_rules {
 };
 
 /*
- * Compares the packet `got` (its numbers already the script's; `w` its header) with what the line says. Also completes
- * `got` for printing: what the line does not write and is not checked is left out of it. False: `err` names the first
- * difference.
+ * Compares the packet `got` (its numbers already the script's; `w` its header) with what the line
+ * says. Also completes `got` for printing: what the line does not write and is not checked is
+ * left out of it. False: `err` names the first difference.
  */
 bool match(const struct spec *want, struct spec *got, const struct wire *w,
            const struct match_rules *rules, struct str *err);
 
-/* Whether `next` goes on where `sum` ends, with the same header, so that both may be read as one segment; then adds it:
- * FIN, PSH and CWR are those of the last. */
+/* Whether `next` goes on where `sum` ends, with the same header, so that both may be read as one
+ * segment; then adds it: FIN, PSH and CWR are those of the last. */
 bool match_glue(struct spec *sum, const struct spec *next, struct str *err);
 
 #endif

@@ -87,7 +87,8 @@ static void ts_parse(struct lex *l, struct wr *w)
     wr_u32(w, ecr);
 }
 
-/* RFC 9768 3.2.3: the kind says the order of the counters, a shorter option leaves the last ones out. */
+/* RFC 9768 3.2.3: the kind says the order of the counters, a shorter option leaves the last ones
+ * out. */
 static void accecn_parse(struct lex *l, struct wr *w)
 {
     static const char *const order[2][3] = {{"e0b", "ceb", "e1b"}, {"e1b", "ceb", "e0b"}};

@@ -24,10 +24,12 @@ enum {
 /* The list between '<' and '>', the '<' being current. */
 void opts_parse(struct lex *l, struct opts *out);
 
-/* "<mss 1460,nop,wscale 7>"; what has no notation is shown as its bytes: `kind 77 [0102]`. Nothing when there are none. */
+/* "<mss 1460,nop,wscale 7>"; what has no notation is shown as its bytes: `kind 77 [0102]`.
+ * Nothing when there are none. */
 void opts_print(const struct opts *o, struct str *out);
 
-/* One option at `*at`; false at the end. A length that does not fit gives the rest, with `bad` set. */
+/* One option at `*at`; false at the end. A length that does not fit gives the rest, with `bad`
+ * set. */
 struct opt {
     uint8_t kind;
     uint8_t len;         /* with kind and length byte; 1 for EOL and NOP */

@@ -1,5 +1,6 @@
 /*
- * A packet in the script's notation, in the one order that the parser accepts; parsing it again gives the same packet.
+ * A packet in the script's notation, in the one order that the parser accepts; parsing it again
+ * gives the same packet.
  */
 #include "opt.h"
 #include "spec.h"

@@ -1,8 +1,9 @@
 /*
- * The event loop. Inbound packets, calls, commands and code wait for their time; an expected packet is looked for from
- * where the script is, time passing until one is there, and then its time is checked. A relative time counts from
- * where the clock is when the event before it is over, except between two inbound packets, where it counts from when
- * the first one should have come.
+ * The event loop. Inbound packets, calls, commands and code wait for their time; an expected
+ * packet is looked for from where the script is, time passing until one is there, and then its
+ * time is checked. A relative time counts from where the clock is when the event before it is
+ * over, except between two inbound packets, where it counts from when the first one should have
+ * come.
  */
 #include "run.h"
 

@@ -1,5 +1,6 @@
 /*
- * run.h - one script run on one stack: the configuration, the state of the run, and what its parts do for each other.
+ * run.h - one script run on one stack: the configuration, the state of the run, and what its
+ * parts do for each other.
  */
 #ifndef STANDIN_DRILL_RUN_H
 #define STANDIN_DRILL_RUN_H

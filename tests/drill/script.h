@@ -78,7 +78,8 @@ struct script {
     struct script_event *events;
 };
 
-/* The options alone: what comes before the first event decides how the rest is read (the IP version, definitions). */
+/* The options alone: what comes before the first event decides how the rest is read (the IP
+ * version, definitions). */
 bool script_parse_options(const char *path, const char *text, struct pool *pool,
                           struct defines *defs, struct script *out, struct str *err);
 
@@ -93,7 +94,8 @@ unsigned expr_count(const struct expr *first);
 const struct expr *expr_at(const struct expr *first, unsigned i);
 const struct expr *expr_field(const struct expr *st, const char *name);
 
-/* The number of an integer, a known constant, or several joined by '|'. False: not a number, or not known. */
+/* The number of an integer, a known constant, or several joined by '|'. False: not a number, or
+ * not known. */
 bool expr_num(const struct expr *e, int64_t *out);
 
 /* A constant of the socket interface, or an errno, by its name. */

@@ -1,8 +1,8 @@
 /*
  * spec.h - one packet as a script writes it, and as the runner shows what was emitted.
  *
- * The same value serves both: parse.c makes it from a script's line, wire.c from bytes, print.c writes it, match.c
- * compares two of them. Sequence numbers are the script's (conv.h maps them).
+ * The same value serves both: parse.c makes it from a script's line, wire.c from bytes, print.c
+ * writes it, match.c compares two of them. Sequence numbers are the script's (conv.h maps them).
  */
 #ifndef STANDIN_DRILL_SPEC_H
 #define STANDIN_DRILL_SPEC_H

@@ -1,9 +1,10 @@
 /*
  * Which connection a line of the script or an emitted packet belongs to.
  *
- * As in packetdrill there is one under test: the last socket made, connected or accepted; an inbound packet to a
- * listener, or to nobody, opens a new one from a fresh port of the peer. Beyond packetdrill, a line that writes its
- * ports ("5000 > 8080") means the connection with those ports, so that a script may have several.
+ * As in packetdrill there is one under test: the last socket made, connected or accepted; an
+ * inbound packet to a listener, or to nobody, opens a new one from a fresh port of the peer.
+ * Beyond packetdrill, a line that writes its ports ("5000 > 8080") means the connection with
+ * those ports, so that a script may have several.
  */
 #include <stdlib.h>
 

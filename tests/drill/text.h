@@ -1,8 +1,9 @@
 /*
  * text.h - text that grows, and memory that is given back all at once.
  *
- * A struct str is an owned, NUL-terminated buffer; zeroed it is empty. A struct pool hands out memory that lives until
- * pool_free: everything a parsed script points to comes from one. Running out of memory ends the program.
+ * A struct str is an owned, NUL-terminated buffer; zeroed it is empty. A struct pool hands out
+ * memory that lives until pool_free: everything a parsed script points to comes from one. Running
+ * out of memory ends the program.
  */
 #ifndef STANDIN_DRILL_TEXT_H
 #define STANDIN_DRILL_TEXT_H

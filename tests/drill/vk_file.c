@@ -100,7 +100,8 @@ void vk_file_drop(struct vk *vk, struct vk_file *f)
     }
 }
 
-/* Linux, not RFC: close with SO_LINGER waits in these states, until the peer has acknowledged or the time is over. */
+/* Linux, not RFC: close with SO_LINGER waits in these states, until the peer has acknowledged or
+ * the time is over. */
 static bool still_closing(const struct vk_call *c)
 {
     if (!sock_ref_ok(&c->linger)) {

@@ -54,7 +54,8 @@ static inline struct env *vk_env(struct vk *vk)
 
 __attribute__((format(printf, 2, 3))) void vk_fail(struct vk *vk, const char *fmt, ...);
 
-/* After anything happened: packets held back go out, who is woken goes on, invariants are looked at. */
+/* After anything happened: packets held back go out, who is woken goes on, invariants are looked
+ * at. */
 void vk_settle(struct vk *vk);
 
 /* vk_file.c. vk_file_of: NULL for a free number. */
@@ -67,13 +68,15 @@ void vk_file_drop(struct vk *vk, struct vk_file *f);
 /* What a verb's attempt came to: bytes or 0, a negative errno, or VK_WAIT. */
 #define VK_WAIT (-100000)
 
-/* Attempts: called until they no longer answer VK_WAIT. `last`: time is over, this is the last attempt. */
+/* Attempts: called until they no longer answer VK_WAIT. `last`: time is over, this is the last
+ * attempt. */
 int64_t vk_do_sock(struct vk *vk, struct vk_call *c, bool last);
 int64_t vk_do_io(struct vk *vk, struct vk_call *c, bool last);
 int64_t vk_do_file(struct vk *vk, struct vk_call *c, bool last);
 int64_t vk_do_poll(struct vk *vk, struct vk_call *c, bool last);
 
-/* vk_wait.c: what a blocked call waits for. A socket's events; or a pollset of epoll; or only time. */
+/* vk_wait.c: what a blocked call waits for. A socket's events; or a pollset of epoll; or only
+ * time. */
 void vk_wait_sock(struct vk *vk, struct vk_call *c, struct sock *s, uint32_t events);
 void vk_wait_time(struct vk *vk, struct vk_call *c, nsec timeout);
 nsec vk_after(struct vk *vk, nsec span);
@@ -81,7 +84,8 @@ nsec vk_after(struct vk *vk, nsec span);
 /* A core error (negative) as a negative errno. */
 int vk_errno(int64_t err);
 
-/* Addresses. vk_to_endpoint: 0 or a negative errno. vk_from_endpoint fills what fits and sets the full length. */
+/* Addresses. vk_to_endpoint: 0 or a negative errno. vk_from_endpoint fills what fits and sets the
+ * full length. */
 int vk_to_endpoint(const struct sock *s, const struct sockaddr *sa, socklen_t len,
                    struct endpoint *out);
 void vk_from_endpoint(const struct sock *s, const struct endpoint *e, struct sockaddr *sa,

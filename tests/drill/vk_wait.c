@@ -157,7 +157,8 @@ static void mark_woken(struct vk *vk)
     }
 }
 
-/* What a blocked call of its own set saw is taken off the ready list, as epoll_wait would, before it sleeps again. */
+/* What a blocked call of its own set saw is taken off the ready list, as epoll_wait would, before
+ * it sleeps again. */
 static void sleep_again(struct vk *vk, struct vk_call *c)
 {
     struct poll_event ev[8];

@@ -1,7 +1,8 @@
 /*
- * Life of an event: the clock is set, a verb of core runs, vk_settle sends what was held back, tries the blocked calls
- * whose pollsets the stack put on its wake list, and looks at the invariants. A blocked call sleeps on a pollset of its
- * own (epoll_wait: on that of its descriptor), just as a thread of a program would.
+ * Life of an event: the clock is set, a verb of core runs, vk_settle sends what was held back,
+ * tries the blocked calls whose pollsets the stack put on its wake list, and looks at the
+ * invariants. A blocked call sleeps on a pollset of its own (epoll_wait: on that of its
+ * descriptor), just as a thread of a program would.
  */
 #include "vkernel.h"
 
@@ -80,7 +81,8 @@ static void emit(struct env *env, const struct pkt_out *pkt)
 
 static const struct env_ops vk_ops = {.emit = emit, .grow = heap_grow, .random = heap_random};
 
-/* Bytes of page runs that are given out and are neither slabs nor their directories, which are never given back. */
+/* Bytes of page runs that are given out and are neither slabs nor their directories, which are
+ * never given back. */
 static size_t runs_in_use(struct vk *vk)
 {
     const struct mem *m = vk->st->mem;
@@ -95,7 +97,8 @@ static size_t runs_in_use(struct vk *vk)
     return mem_use(m).pages_bytes - kept;
 }
 
-/* What the stack gets once and keeps is there before the count begins: the table of watches comes with the first one. */
+/* What the stack gets once and keeps is there before the count begins: the table of watches comes
+ * with the first one. */
 static void warm_up(struct vk *vk)
 {
     struct env *env = vk_env(vk);
@@ -215,7 +218,8 @@ bool vk_step(struct vk *vk, nsec limit)
         return false;
     }
     set_now(vk, d);
-    /* What is due runs, and then nothing may be due at this time; a few rounds for timers that set each other. */
+    /* What is due runs, and then nothing may be due at this time; a few rounds for timers that
+     * set each other. */
     for (unsigned round = 0; stack_deadline(vk->st) <= vk_now(vk); round++) {
         if (round == 1000) {
             vk_fail(vk, "the stack's deadline does not move on");

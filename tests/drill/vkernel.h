@@ -1,10 +1,11 @@
 /*
  * vkernel.h - a virtual kernel: one program's descriptors and calls on one stack, in virtual time.
  *
- * Time stands still until vk_step or vk_run_to lets it pass, and then jumps from one deadline to the next; no thread
- * sleeps. A call that cannot finish is kept, and finishes when the stack wakes it or its time is over, as in a kernel:
- * the wake-up is the stack's own (pollset.h), and a call that could finish but was not woken is a fault. After every
- * event the stack's invariants are checked.
+ * Time stands still until vk_step or vk_run_to lets it pass, and then jumps from one deadline to
+ * the next; no thread sleeps. A call that cannot finish is kept, and finishes when the stack
+ * wakes it or its time is over, as in a kernel: the wake-up is the stack's own (pollset.h), and a
+ * call that could finish but was not woken is a fault. After every event the stack's invariants
+ * are checked.
  *
  * It knows nothing of scripts. What is emitted waits in a list until somebody takes it.
  */
@@ -57,14 +58,16 @@ nsec vk_real(const struct vk *vk); /* nanoseconds since 1970 at that time */
 /* When something happens by itself: a timer of the stack, the end of a call's patience; NEVER. */
 nsec vk_deadline(struct vk *vk);
 
-/* Lets time pass to the next deadline, at most to `limit`, and runs what is due. False: nothing was due until then. */
+/* Lets time pass to the next deadline, at most to `limit`, and runs what is due. False: nothing
+ * was due until then. */
 bool vk_step(struct vk *vk, nsec limit);
 void vk_run_to(struct vk *vk, nsec t);
 
 /* One packet from the network. */
 void vk_inject(struct vk *vk, const void *bytes, size_t len);
 
-/* What was emitted and not yet taken, oldest first. vk_take unlinks; the caller frees with free(). */
+/* What was emitted and not yet taken, oldest first. vk_take unlinks; the caller frees with
+ * free(). */
 struct vk_packet *vk_packets(const struct vk *vk);
 void vk_take(struct vk *vk, struct vk_packet *p);
 
@@ -74,8 +77,8 @@ const char *vk_fault(const struct vk *vk);
 /* A setting under the name of Linux's sysctl (knobs.h). 0, -ERR_NOENT, -ERR_DOM. */
 int vk_knob(struct vk *vk, const char *name, int64_t value);
 
-/* Closes every descriptor, lets time pass until nothing is due any more (at most `limit` more), and says what is left
- * over that should not be: objects, memory, timers. NULL: nothing. */
+/* Closes every descriptor, lets time pass until nothing is due any more (at most `limit` more),
+ * and says what is left over that should not be: objects, memory, timers. NULL: nothing. */
 const char *vk_finish(struct vk *vk, nsec limit);
 
 /* Copies events of the stack recorded since the last call; how many. */
@@ -190,7 +193,8 @@ struct vk_call {
     bool always; /* what it waits for wakes nobody: tried after every event */
 };
 
-/* Starts a call. True: it is done, ret and err hold. False: it blocks; `done` will be true after some later event. */
+/* Starts a call. True: it is done, ret and err hold. False: it blocks; `done` will be true after
+ * some later event. */
 bool vk_start(struct vk *vk, struct vk_call *c);
 
 /* Gives up on a blocked call. */

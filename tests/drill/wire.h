@@ -1,5 +1,6 @@
 /*
- * wire.h - packets as bytes: taking apart what was emitted, checking every checksum, and building what is injected.
+ * wire.h - packets as bytes: taking apart what was emitted, checking every checksum, and building
+ * what is injected.
  *
  * Nothing here uses core's own parsers, builders or checksums: they are what is under test.
  */
@@ -50,8 +51,9 @@ struct wire_ends {
 };
 
 /*
- * The bytes of a packet with live numbers in `s`, from e->src to e->dst; all checksums right. An ICMP error quotes a
- * packet that went the other way. `payload`: NULL for zeroes. Returns the length; `buf` holds WIRE_MAX bytes.
+ * The bytes of a packet with live numbers in `s`, from e->src to e->dst; all checksums right. An
+ * ICMP error quotes a packet that went the other way. `payload`: NULL for zeroes. Returns the
+ * length; `buf` holds WIRE_MAX bytes.
  */
 size_t wire_build(const struct spec *s, const struct wire_ends *e, uint8_t buf[WIRE_MAX]);
 

@@ -1,9 +1,10 @@
 /*
  * heap.h - an arena and an environment for tests of core.
  *
- * A range of addresses is reserved and faults when touched; `grow` makes the first part of it usable, so that a use
- * of the arena beyond what was grown is a crash and not a surprise. Chance comes from a seed. Packets are counted
- * and forgotten: a test that wants them sets env.ops to its own table, with heap_grow and heap_random in it.
+ * A range of addresses is reserved and faults when touched; `grow` makes the first part of it
+ * usable, so that a use of the arena beyond what was grown is a crash and not a surprise. Chance
+ * comes from a seed. Packets are counted and forgotten: a test that wants them sets env.ops to
+ * its own table, with heap_grow and heap_random in it.
  */
 #ifndef STANDIN_TESTS_HEAP_H
 #define STANDIN_TESTS_HEAP_H
@@ -27,12 +28,12 @@ struct heap {
 void heap_init(struct heap *h, size_t size, uint64_t seed);
 void heap_fini(struct heap *h);
 
-/* Lays an allocator out at the start of the arena: `sizes` may be NULL for 64 bytes of each kind. The n-th request
- * can be made to fail with mem_fail_nth. */
+/* Lays an allocator out at the start of the arena: `sizes` may be NULL for 64 bytes of each kind.
+ * The n-th request can be made to fail with mem_fail_nth. */
 struct mem *heap_mem(struct heap *h, const uint32_t *sizes, size_t limit);
 
-/* Fails the test (aborts with a text) unless mem_check is content, no object lives and no run but those of slabs
- * and their directories is in use. */
+/* Fails the test (aborts with a text) unless mem_check is content, no object lives and no run but
+ * those of slabs and their directories is in use. */
 void heap_check_empty(struct heap *h);
 
 /* The next number of the seeded stream; one below n. */

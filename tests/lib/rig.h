@@ -1,9 +1,9 @@
 /*
  * rig.h - two hosts and a seeded wire between them, in virtual time.
  *
- * Each host is a whole struct stack in an arena of its own. The wire delays every packet, and by seed loses, repeats,
- * swaps and damages some. Nothing sleeps: rig_step jumps to the next packet or deadline. After each step both stacks'
- * invariants are checked.
+ * Each host is a whole struct stack in an arena of its own. The wire delays every packet, and by
+ * seed loses, repeats, swaps and damages some. Nothing sleeps: rig_step jumps to the next packet
+ * or deadline. After each step both stacks' invariants are checked.
  */
 #ifndef STANDIN_TESTS_RIG_H
 #define STANDIN_TESTS_RIG_H
@@ -53,7 +53,8 @@ struct rig {
     bool check; /* stack_check after every step (slow) */
 };
 
-/* Hosts 10.0.0.1/fd00::1 and 10.0.0.2/fd00::2; caps: LINK_* of both links. `tune` may change a config before use. */
+/* Hosts 10.0.0.1/fd00::1 and 10.0.0.2/fd00::2; caps: LINK_* of both links. `tune` may change a
+ * config before use. */
 struct rig *rig_new(uint64_t seed, uint32_t caps, void (*tune)(struct stack_config *cfg));
 void rig_free(struct rig *r);
 
@@ -61,7 +62,8 @@ void rig_free(struct rig *r);
 struct env *rig_env(struct rig *r, unsigned i);
 void rig_flush(struct rig *r, unsigned i);
 
-/* Jumps to the next arrival or deadline and runs it. False: nothing will ever happen again, or only after `until`. */
+/* Jumps to the next arrival or deadline and runs it. False: nothing will ever happen again, or
+ * only after `until`. */
 bool rig_step(struct rig *r, nsec until);
 
 /* The address of host i. */

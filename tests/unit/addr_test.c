@@ -1,4 +1,5 @@
-/* addr.c: kinds, prefixes, and text both ways; RFC 5952's examples; against libc where it agrees with the RFC. */
+/* addr.c: kinds, prefixes, and text both ways; RFC 5952's examples; against libc where it agrees
+ * with the RFC. */
 #include "core/addr.h"
 
 #include <arpa/inet.h>
@@ -252,8 +253,8 @@ static void test_prefix(void **state)
     }
 }
 
-/* Random addresses with many zeros: our text is read back by us and by libc, and is libc's but for what RFC 5952 says
- * otherwise (libc writes IPv4-compatible addresses with dots). */
+/* Random addresses with many zeros: our text is read back by us and by libc, and is libc's but
+ * for what RFC 5952 says otherwise (libc writes IPv4-compatible addresses with dots). */
 static void test_round_trip(void **state)
 {
     (void)state;

@@ -34,7 +34,8 @@ static void test_rfc1071(void **state)
     assert_int_equal(partial(data, sizeof data), 0xddf2);
     assert_int_equal(be16_get(csum_fold(csum_add(0, data, sizeof data))), 0x220d);
 
-    /* The same in pieces: the example's three bytes, then five, of which the second begins at an odd place. */
+    /* The same in pieces: the example's three bytes, then five, of which the second begins at an
+     * odd place. */
     uint64_t sum = csum_add_at(0, data, 3, 0);
     assert_int_equal(be16_get(csum_partial(csum_add_at(sum, data + 3, 5, 3))), 0xddf2);
     sum = csum_add_at(0, data + 3, 5, 3);

@@ -1,6 +1,6 @@
 /*
- * drill_lang_test.c - the language of packet scripts: a printed line is the line that was parsed, and the bytes built from
- * one are taken apart to the same line, with every checksum right.
+ * drill_lang_test.c - the language of packet scripts: a printed line is the line that was parsed,
+ * and the bytes built from one are taken apart to the same line, with every checksum right.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -135,8 +135,8 @@ static struct wire_ends ends(bool v6)
     return e;
 }
 
-/* The bytes of a line, taken apart, match the line; and with any byte of the packet changed they do not parse, or do not
- * match. */
+/* The bytes of a line, taken apart, match the line; and with any byte of the packet changed they
+ * do not parse, or do not match. */
 static void bytes_go_round(const char *line, bool v6)
 {
     static uint8_t buf[WIRE_MAX];

@@ -1,9 +1,11 @@
 /*
- * mem.c and mem_rebuild.c: against a shadow model, and with the holder dead after every single instruction.
+ * mem.c and mem_rebuild.c: against a shadow model, and with the holder dead after every single
+ * instruction.
  *
- * For the latter the processor's trap flag is set around some requests. The handler runs after each instruction: it
- * keeps a copy of the arena, recovers as the next holder of the lock would, looks at the result and puts the copy
- * back. What a recovery must give is what the objects in the arena say, as for the stack itself.
+ * For the latter the processor's trap flag is set around some requests. The handler runs after
+ * each instruction: it keeps a copy of the arena, recovers as the next holder of the lock would,
+ * looks at the result and puts the copy back. What a recovery must give is what the objects in
+ * the arena say, as for the stack itself.
  */
 #define _GNU_SOURCE
 #include "core/mem.h"
@@ -141,7 +143,8 @@ static void test_every_order(void **state)
     heap_check_empty(h);
 }
 
-/* What comes back is joined again: after any amount of small use the arena serves large runs without growing. */
+/* What comes back is joined again: after any amount of small use the arena serves large runs
+ * without growing. */
 static void test_joins(void **state)
 {
     struct heap *h = *state;
@@ -279,7 +282,8 @@ static void test_objects(void **state)
     assert_sound(h->mem);
 }
 
-/* Ids are dense, places do not overlap, whatever the size; over more slabs than one directory page holds. */
+/* Ids are dense, places do not overlap, whatever the size; over more slabs than one directory
+ * page holds. */
 static void test_many_objects(void **state)
 {
     struct heap *h = *state;
@@ -542,8 +546,8 @@ static void expect_fill(const struct thing *t, int k)
     assert_int_equal(t->run[k][17], (uint8_t)~t->fill);
 }
 
-/* What the stack does to be recoverable: the order before the run, the run forgotten before it is given back. The
- * barriers stand for calls that the compiler cannot see through. */
+/* What the stack does to be recoverable: the order before the run, the run forgotten before it is
+ * given back. The barriers stand for calls that the compiler cannot see through. */
 #define BARRIER() __atomic_signal_fence(__ATOMIC_SEQ_CST)
 
 static void run_in(struct heap *h, struct thing *t, int k, unsigned order)

@@ -62,7 +62,8 @@ static void cubic_falls(void **state)
     assert_in_range(cc.u.cubic.w_max, 679, 681); /* 800 * 1.7 / 2 */
 }
 
-/* RFC 9438 4.2: W(t) = 0.4 (t - K)^3 + W_max within 5 %, 100 ms round trips, after a loss at 1000 segments. */
+/* RFC 9438 4.2: W(t) = 0.4 (t - K)^3 + W_max within 5 %, 100 ms round trips, after a loss at 1000
+ * segments. */
 static void cubic_follows_its_curve(void **state)
 {
     (void)state;

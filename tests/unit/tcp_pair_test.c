@@ -1,5 +1,6 @@
 /*
- * tcp_pair_test.c - two whole stacks on a bad wire: every byte arrives once and in order, both ends close, nothing is left.
+ * tcp_pair_test.c - two whole stacks on a bad wire: every byte arrives once and in order, both
+ * ends close, nothing is left.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,5 @@
-/* tcp_wire_test.c - headers and options: there and back, and nothing a peer writes leads out of the header. */
+/* tcp_wire_test.c - headers and options: there and back, and nothing a peer writes leads out of
+ * the header. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -106,7 +107,8 @@ static void short_and_wrong_offsets(void **state)
     }
 }
 
-/* RFC 9293 MUST-5, -6; RFC 7323 2.3: unknown kinds skipped, a shift above 14 taken as 14, no MSS after the SYN. */
+/* RFC 9293 MUST-5, -6; RFC 7323 2.3: unknown kinds skipped, a shift above 14 taken as 14, no MSS
+ * after the SYN. */
 static void options_where_they_belong(void **state)
 {
     (void)state;
