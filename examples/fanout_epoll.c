@@ -110,13 +110,14 @@ int main(int argc, char *argv[])
     struct addrinfo *list;
     unsigned n = argc > 3 ? (unsigned)atoi(argv[3]) : 100;
     unsigned rounds = argc > 4 ? (unsigned)atoi(argv[4]) : 10;
-    struct conn *conns = calloc(n, sizeof *conns);
+    struct conn *conns;
     int epfd = epoll_create1(EPOLL_CLOEXEC);
-    if (argc < 3 || n == 0 || rounds == 0 || !conns) {
+    if (argc < 3 || n == 0 || rounds == 0) {
         fprintf(stderr, "usage: fanout_epoll HOST PORT [CONNECTIONS [ROUNDS]]\n");
         return 2;
     }
-    if (epfd < 0 || getaddrinfo(argv[1], argv[2], &want, &list) != 0) {
+    conns = calloc(n, sizeof *conns);
+    if (!conns || epfd < 0 || getaddrinfo(argv[1], argv[2], &want, &list) != 0) {
         die("set-up");
     }
     for (unsigned i = 0; i < n; i++) {

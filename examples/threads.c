@@ -91,14 +91,15 @@ int main(int argc, char *argv[])
     struct addrinfo *list;
     unsigned n = argc > 3 ? (unsigned)atoi(argv[3]) : 8;
     size_t bytes = (argc > 4 ? (size_t)atoi(argv[4]) : 1024) * 1024;
-    struct pair *pairs = calloc(n, sizeof *pairs);
+    struct pair *pairs;
     int bad = 0;
-    if (argc < 3 || n == 0 || !pairs) {
+    if (argc < 3 || n == 0) {
         fprintf(stderr, "usage: threads HOST PORT [THREADS [KIB]]\n");
         return 2;
     }
-    if (getaddrinfo(argv[1], argv[2], &want, &list) != 0) {
-        die("getaddrinfo");
+    pairs = calloc(n, sizeof *pairs);
+    if (!pairs || getaddrinfo(argv[1], argv[2], &want, &list) != 0) {
+        die("set-up");
     }
     for (unsigned i = 0; i < n; i++) {
         pairs[i].seed = i * 7;

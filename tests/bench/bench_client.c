@@ -10,10 +10,10 @@
  * A fifth of the time is a warm-up that is not counted.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,8 +85,8 @@ static double bench_send(double seconds)
     }
     took = now() - start;
     if (counted != warm + total) {
-        fprintf(stderr, "bench_client: %llu bytes sent, %llu arrived\n",
-                (unsigned long long)(warm + total), (unsigned long long)counted);
+        fprintf(stderr, "bench_client: %" PRIu64 " bytes sent, %" PRIu64 " arrived\n", warm + total,
+                counted);
         exit(1);
     }
     close(fd);
@@ -163,7 +163,9 @@ static void connection(void)
 {
     char c;
     int fd = open_for('c');
-    if (recv(fd, &c, 1, 0) != 1 || recv(fd, &c, 1, 0) != 0) {
+    ssize_t answer = recv(fd, &c, 1, 0);
+    ssize_t end = recv(fd, &c, 1, 0);
+    if (answer != 1 || end != 0) {
         die("recv");
     }
     close(fd);
