@@ -3,7 +3,8 @@
  *
  * Two hash tables, keyed by SipHash so that no peer can fill one bucket.
  *
- *   conn   by protocol and flow: every TCP connection, from SYN-SENT or SYN-RCVD to the end of TIME-WAIT
+ *   conn   by protocol and flow: every TCP connection, from SYN-SENT or SYN-RCVD to the end of
+ *          TIME-WAIT
  *   bind   by protocol and local port: every socket that has a port
  *
  * A bucket of `bind` has two lists. The open list holds what a packet may be for: listeners,

@@ -1,8 +1,8 @@
 /*
  * mem_lay.h - how the allocator lies in the arena; for mem.c and mem_rebuild.c only.
  *
- *      base        at                                      first                                 top
- *       |  owner's  | struct mem | state: a byte per page | pages, slabs, directories ...         | not usable yet
+ *   base       at                                first                            top
+ *    | owner's | struct mem | state: a byte a page | pages, slabs, directories ... | not usable yet
  *
  * Pages are counted from base. The state table is as large as the arena may become, and only as
  * much of it is touched as pages were ever usable: zero means "not a head", which is also what

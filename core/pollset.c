@@ -6,7 +6,8 @@
  * hint: collecting asks the socket again, as epoll does, so that a stale entry costs a look and
  * never a lie.
  *
- *   socket changes -> sock_notify -> watch on the set's ready list -> set with a sleeper on the stack's wake list
+ *   socket changes -> sock_notify -> watch on the set's ready list -> set with a sleeper on the
+ *   stack's wake list
  *   owner: pollset_next_wake -> wakes a sleeper -> pollset_collect
  *
  * Edge-triggered: an entry leaves the ready list when it is reported and comes back with the next

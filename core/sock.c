@@ -11,10 +11,13 @@
  * The life of the addresses of a socket:
  *
  *   create     laddr wildcard of its family, lport 0
- *   bind       laddr and lport as asked         bound, bound_addr, bound_port say what the program named
+ *   bind       laddr and lport as asked         bound, bound_addr, bound_port say what the
+ *              program named
  *   connect    laddr, lport chosen if not bound, raddr, rport set, connected
- *   over       a connection has ended but is held: out of the tables (sock_leave), its names stay readable
- *   again      connect(AF_UNSPEC), or the failed connect has been reported: as bind left it (sock_forget_peer)
+ *   over       a connection has ended but is held: out of the tables (sock_leave), its names stay
+ *              readable
+ *   again      connect(AF_UNSPEC), or the failed connect has been reported: as bind left it
+ *              (sock_forget_peer)
  */
 #include "sock.h"
 

@@ -5,8 +5,10 @@
  * of a batch, when the next deadline is, and how everything is put right after the holder of the
  * lock has died.
  *
- *   stack_input    link -> ip_parse -> may this come from a wire? -> ours? -> whole? -> TCP, UDP, ICMP
- *   stack_flush    acknowledgments, then packets to ourselves through the same door, until nothing is left
+ *   stack_input    link -> ip_parse -> may this come from a wire? -> ours? -> whole? -> TCP, UDP,
+ *                  ICMP
+ *   stack_flush    acknowledgments, then packets to ourselves through the same door, until
+ *                  nothing is left
  *   stack_expire   timers that are due -> their owners, then stack_flush
  *
  * The arena, from `at`: struct stack | event ring | tables of mem | pages. The ring lies outside of

@@ -7,7 +7,8 @@
  *
  *   owner:  for each packet read   stack_input(st, env, &pkt)
  *           if now >= deadline     stack_expire(st, env)
- *           after a batch          stack_flush(st, env)         acknowledgments and what else may wait
+ *           after a batch          stack_flush(st, env)         acknowledgments and what else may
+ *                                  wait
  *           then                   pollset_next_wake(...)       whom to wake
  *                                  stack_deadline(st)           when to come back at the latest
  */

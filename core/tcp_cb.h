@@ -4,8 +4,8 @@
  * Sequence space and rings. A byte at ring offset o has the sequence number base + o (mod 2^32),
  * base being ISS + 1 or IRS + 1. SYN comes before offset 0; FIN comes after the last byte.
  *
- *      sq.head        snd.nxt          sq.tail                 rq.head        rq.tail = rcv.nxt      adv
- *         |-- in flight --|-- not sent --|                        |-- readable --|-- ooo ranges, room --|
+ *   sq.head        snd.nxt         sq.tail      rq.head       rq.tail = rcv.nxt       adv
+ *      |-- in flight --|-- not sent --|            |-- readable --|-- ooo ranges, room --|
  *      = snd.una
  */
 #ifndef STANDIN_CORE_TCP_CB_H

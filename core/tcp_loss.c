@@ -3,7 +3,8 @@
  *
  * Deciding that data is lost, choosing what to send again, and how fast. The states are Linux's:
  *
- *     OPEN -- SACK or duplicate ACK --> DISORDER -- something is lost --> RECOVERY -- all of it acknowledged --> OPEN
+ *     OPEN -- SACK or duplicate ACK --> DISORDER -- something is lost --> RECOVERY
+ *     RECOVERY -- all of it acknowledged --> OPEN
  *       any -- retransmission timer --> LOSS -- everything sent before it acknowledged --> OPEN
  *
  * With SACK, RACK (RFC 8985) decides: a segment is lost when one sent sufficiently later has been
@@ -383,7 +384,8 @@ static void renege(struct tcp *c)
     }
 }
 
-/* Without SACK: a duplicate stands for one segment delivered; new data takes back what it covers. */
+/* Without SACK: a duplicate stands for one segment delivered; new data takes back what it
+ * covers. */
 static void count_reno(struct tcp *c, struct tcp_acked *a)
 {
     if (c->sack_ok) {

@@ -443,7 +443,8 @@ static void validate_window(const struct stack *st, struct tcp *c, bool limited,
     c->cwnd_stamp = now;
 }
 
-/* A FIN by itself is not held back by the congestion window (Linux, not RFC), only by the peer's. */
+/* A FIN by itself is not held back by the congestion window (Linux, not RFC), only by the
+ * peer's. */
 static bool fin_due(const struct tcp *c)
 {
     return c->fin_queued && !c->fin_sent && tcp_unsent(c) == 0 && window_left(c) &&

@@ -22,8 +22,10 @@
  *
  * Invariants, checked by tcp_check:
  *   I1  SND.UNA <= SND.NXT, and what lies between is exactly what the transmission records hold.
- *   I2  the send ring begins at SND.UNA (once SYN is acknowledged) and FIN, if sent, lies at the end of the written data.
- *   I3  RCV.NXT is the end of the receive ring (and of FIN); the announced right edge is not left of it.
+ *   I2  the send ring begins at SND.UNA (once SYN is acknowledged) and FIN, if sent, lies at the
+ *       end of the written data.
+ *   I3  RCV.NXT is the end of the receive ring (and of FIN); the announced right edge is not left
+ *       of it.
  *   I4  out-of-order ranges lie beyond RCV.NXT and not beyond the announced window.
  *   I5  LISTEN, CLOSED and TIME-WAIT hold no data; LISTEN is in no connection table.
  *   I6  something in flight has a timer that will send it again.

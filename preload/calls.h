@@ -6,7 +6,8 @@
  *     CALLV(ret, name, params)        the same with `...` at the end of its parameters
  *     CALLA(name)                     its hook is written in assembler; there is no real pointer
  *     ALIAS(name, of)                 another exported name of the hook `of` (alias.c)
- *     CHK(ret, name, params, args)    a fortified name: its hook checks the size and calls the plain
+ *     CHK(ret, name, params, args)    a fortified name: its hook checks the size and calls the
+ *                                     plain
  *                                     one (hook_chk.c); libc's own is still `real.name`
  *
  * From here come the declarations and real pointers (real.h), the export list (exports.map) and the

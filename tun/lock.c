@@ -13,8 +13,10 @@
  * Leaving is where the stack's promises are settled, in this order:
  *     1. work that others left because they did not want to wait (arena->deferred);
  *     2. acknowledgments and packets to ourselves that a verb left for the end of the batch;
- *     3. timers that came due, and the shared timerfd if an earlier deadline appeared or the old one has passed;
- *     4. the sleepers to wake are noted, the lock is released, and only then are they woken: they will want it.
+ *     3. timers that came due, and the shared timerfd if an earlier deadline appeared or the old
+ *     one has passed;
+ *     4. the sleepers to wake are noted, the lock is released, and only then are they woken: they
+ *     will want it.
  *
  * The timerfd is armed lazily: a deadline that moves away leaves it as it is, and the one wake-up
  * too many sets it right. arena->armed is what it is set to. It is written after the call: who dies

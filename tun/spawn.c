@@ -1,7 +1,7 @@
 /*
  * spawn.c - theory of operation: starting the keeper from inside a program that must not notice.
  *
- *     caller  --clone(VM|VFORK, no signal)-->  helper  --clone(VM|VFORK, SIGCHLD)-->  keeper: execve
+ *     caller --clone(VM|VFORK, no signal)--> helper --clone(VM|VFORK, SIGCHLD)--> keeper: execve
  *        |  <--wait4(__WCLONE)------------------ _exit
  *
  * A child without an exit signal is reported by no ordinary wait and raises no SIGCHLD; the keeper,

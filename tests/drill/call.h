@@ -10,7 +10,7 @@
 
 #include "run.h"
 
-/* What one call of the language is. Both functions may be NULL; both answer false after run_fail. */
+/* What one call of the language is. Both functions may be NULL and answer false after run_fail. */
 struct call_kind {
     const char *name;
     unsigned min, max; /* arguments */

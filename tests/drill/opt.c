@@ -1,6 +1,7 @@
 /*
- * Grammar of one option: nop | eol | mss N | wscale N | sackOK | sack L:R [L:R..] | TS val N ecr N | FO [hex] |
- * FOEXP [hex] | md5 hex | ECN e0b N [ceb N [e1b N]] | ECN e1b N [ceb N [e0b N]].
+ * Grammar of one option: nop | eol | mss N | wscale N | sackOK | sack L:R [L:R..] |
+ * TS val N ecr N | FO [hex] | FOEXP [hex] | md5 hex | ECN e0b N [ceb N [e1b N]] | ECN e1b N [ceb
+ * N [e0b N]].
  */
 #include "opt.h"
 

@@ -2,10 +2,12 @@
  * A packet's line:
  *
  *   '<' | '>'  [ipv4 A > B: | ipv6 A > B:]  [ip_info]  what
- *   ip_info    in () or []: noecn ect0 ect1 ce ect01 | tos 0xNN | flowlabel 0xN | ttl N, more than one with commas
+ *   ip_info    in () or []: noecn ect0 ect1 ce ect01 | tos 0xNN | flowlabel 0xN | ttl N,
+ *              more than one with commas
  *   what       [sport > dport] FLAGS seq:end(len) [ack N] [win N] [urg N] [<options>]
  *            | udp [sport > dport] (len)
- *            | icmp type [code] [mtu N] [id N] ['[' seq:end(len) ']' | '[' udp (len) ']' | '[' raw (len) ']']
+ *            | icmp type [code] [mtu N] [id N] [quote]
+ *   quote      '[' seq:end(len) ']' | '[' udp (len) ']' | '[' raw (len) ']'
  */
 #include <ctype.h>
 #include <string.h>

@@ -28,7 +28,7 @@ static size_t iov_total(const struct msghdr *m)
     return n;
 }
 
-/* The part of the message behind its first `skip` bytes. -EFAULT for a NULL buffer with a length. */
+/* The part of the message behind its first `skip` bytes. -EFAULT: a NULL buffer with a length. */
 static int spans_of(const struct msghdr *m, size_t skip, struct mspan *v, size_t *n)
 {
     *n = 0;

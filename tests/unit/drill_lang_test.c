@@ -200,7 +200,7 @@ static void segments_are_glued(void **state)
     str_free(&err);
 }
 
-/* The numbers of a connection both ways, with an initial sequence number of its own on each side. */
+/* The numbers of a connection both ways, each side with an initial sequence number of its own. */
 static void numbers_are_mapped(void **state)
 {
     struct conv c = {.state = CONV_OPEN};
