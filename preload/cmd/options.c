@@ -147,7 +147,7 @@ static bool take(struct options *o, int id)
 
 int options_parse(struct options *o, enum verb verb, int argc, char *const argv[])
 {
-    struct forms f;
+    struct forms f = {0};
     int c;
     forms_make(&f, verb);
     *o = (struct options){0};
