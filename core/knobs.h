@@ -65,9 +65,9 @@
     KNOB(icmp_echo_ignore_all, 0, 0, 1, "bool")                       \
     KNOB(somaxconn, 4096, 1, 65535, "connections")                    \
     KNOB(rmem_default, 212992, 256, 1 << 30, "bytes")                 \
-    KNOB(rmem_max, 212992, 256, 1 << 30, "bytes")                     \
+    KNOB(rmem_max, 4194304, 256, 1 << 30, "bytes")                    \
     KNOB(wmem_default, 212992, 256, 1 << 30, "bytes")                 \
-    KNOB(wmem_max, 212992, 256, 1 << 30, "bytes")                     \
+    KNOB(wmem_max, 4194304, 256, 1 << 30, "bytes")                    \
     KNOB(user_delack_min_ms, 40, 1, 500, "ms")                        \
     KNOB(user_rto_min_ms, 200, 1, 120000, "ms")                       \
     KNOB(user_rto_max_ms, 120000, 1000, 120000, "ms")                 \

@@ -369,22 +369,22 @@ static void send_new(struct stack *st, struct env *env, struct tcp *c, uint32_t 
     uint32_t segs = n ? (n + mss - 1) / mss : 1;
     seq end = seq_add(c->snd.nxt, n);
 
-    if (seq_eq(end, tcp_write_end(c))) {
-        if (n) {
-            seg.flags |= TCP_PSH; /* MUST-61 */
-        }
-        if (c->fin_queued) {
-            seg.flags |= TCP_FIN;
-            c->fin_sent = true;
-            c->fin_seq = end;
-            end = seq_add(end, 1);
-        }
+    bool last = seq_eq(end, tcp_write_end(c));
+    bool fin = last && c->fin_queued;
+
+    if ((n && last) || segs > 1) {
+        seg.flags |= TCP_PSH; /* MUST-61; Linux, not RFC: the last of several, for the peer's GRO */
     }
-    if (segs > 1) {
-        seg.flags |= TCP_PSH; /* Linux, not RFC: the last of several, to hurry the peer's GRO */
+    if (fin) {
+        seg.flags |= TCP_FIN;
+        end = seq_add(end, 1);
     }
     if (txq_push(&c->tx, st->mem, env, c->snd.nxt, end, segs, env->now)) {
         return; /* no memory: the persist timer or the next ACK tries again */
+    }
+    if (fin) {
+        c->fin_sent = true;
+        c->fin_seq = seq_sub(end, 1);
     }
     if (n % mss) {
         c->snd.sml = seq_add(seg.seq, n);

@@ -97,19 +97,16 @@ int tcp_connect_again(struct stack *st, struct env *env, struct sock *s)
     if (c->state == TCP_SYN_SENT || (c->state == TCP_SYN_RCVD && !c->passive)) {
         return -ERR_ALREADY;
     }
-    if (s->err) {
-        int err = sock_take_error(s);
+    if (c->connect_told || c->passive || c->state == TCP_LISTEN) {
+        return -ERR_ISCONN; /* Linux, not RFC: also when it has ended since */
+    }
+    if (c->state == TCP_CLOSED) {
+        int err = s->err ? sock_take_error(s) : ERR_CONNABORTED;
         tcp_disconnect(st, env, s);
         return -err;
     }
-    if (c->state == TCP_CLOSED || c->state == TCP_LISTEN) {
-        return -ERR_ISCONN;
-    }
-    if (!c->connect_told && !c->passive) {
-        c->connect_told = true;
-        return 0;
-    }
-    return -ERR_ISCONN;
+    c->connect_told = true;
+    return 0;
 }
 
 /* As new, but for the program's options. */
