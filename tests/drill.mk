@@ -6,7 +6,8 @@ DRILL_PKT := $(sort $(wildcard tests/tcp/*/*.pkt))
 $(DRILL_OBJ): CPPFLAGS += -D_GNU_SOURCE
 
 # Without main, for unit tests and for whoever else wants the virtual kernel.
-$(BUILD)/libdrill.a: $(filter-out $(BUILD)/tests/drill/main.o,$(DRILL_OBJ)) $(BUILD)/tests/lib/heap.o
+DRILL_LIB := $(filter-out $(BUILD)/tests/drill/main.o,$(DRILL_OBJ)) $(BUILD)/tests/lib/heap.o
+$(BUILD)/libdrill.a: $(DRILL_LIB)
 	$(call say,AR,$@)
 	$(Q)rm -f $@; $(AR) rcs $@ $^
 
@@ -14,7 +15,8 @@ $(DRILL): $(BUILD)/tests/drill/main.o $(BUILD)/libdrill.a $(BUILD)/libcore.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(SAN) $(LDFLAGS) -o $@ $^ -lsodium -lm
 
-$(BUILD)/unit/drill_%_test: $(BUILD)/tests/unit/drill_%_test.o $(BUILD)/libdrill.a $(BUILD)/libcore.a
+DRILL_AND_CORE := $(BUILD)/libdrill.a $(BUILD)/libcore.a
+$(BUILD)/unit/drill_%_test: $(BUILD)/tests/unit/drill_%_test.o $(DRILL_AND_CORE)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(SAN) $(LDFLAGS) -o $@ $^ -lcmocka -lsodium -lm

@@ -46,11 +46,12 @@ static const char prologue[] =
     F(backoff)                                                                                     \
     F(options)                                                                                     \
     F(snd_wscale)                                                                                  \
-    F(rcv_wscale) F(delivery_rate_app_limited) F(fastopen_client_fail) F(rto) F(ato) F(snd_mss)    \
-        F(rcv_mss) F(unacked) F(sacked) F(lost) F(retrans) F(fackets) F(last_data_sent)            \
-            F(last_ack_sent) F(last_data_recv) F(last_ack_recv) F(pmtu) F(rcv_ssthresh) F(rtt)     \
-                F(rttvar) F(snd_ssthresh) F(snd_cwnd) F(advmss) F(reordering) F(rcv_rtt)           \
-                    F(rcv_space) F(total_retrans) F(pacing_rate) F(max_pacing_rate) F(bytes_acked) \
+    F(rcv_wscale)                                                                                  \
+    F(delivery_rate_app_limited) F(fastopen_client_fail) F(rto) F(ato) F(snd_mss) F(rcv_mss)       \
+        F(unacked) F(sacked) F(lost) F(retrans) F(fackets) F(last_data_sent) F(last_ack_sent)      \
+            F(last_data_recv) F(last_ack_recv) F(pmtu) F(rcv_ssthresh) F(rtt) F(rttvar)            \
+                F(snd_ssthresh) F(snd_cwnd) F(advmss) F(reordering) F(rcv_rtt) F(rcv_space)        \
+                    F(total_retrans) F(pacing_rate) F(max_pacing_rate) F(bytes_acked)              \
                         F(bytes_received) F(segs_out) F(segs_in) F(notsent_bytes) F(min_rtt)       \
                             F(data_segs_in) F(data_segs_out) F(delivery_rate) F(busy_time)         \
                                 F(rwnd_limited) F(sndbuf_limited) F(delivered) F(delivered_ce)     \

@@ -89,7 +89,7 @@ static bool both_versions(struct drill *d)
     return true;
 }
 
-/* One argument that begins with a dash; `next` is the one behind it, which *used says was needed. */
+/* One argument that begins with a dash; `next` is the one behind it; *used: it was needed. */
 static bool take_option(struct drill *d, const char *arg, const char *next, bool *used,
                         struct str *err)
 {
@@ -206,26 +206,27 @@ static void print_packets(const struct script *s)
 
 /* A line "// SKIP: reason" says that the stack is known not to do this yet: the script runs, its
  * failure is not counted, and that it passes is a failure, so that the line goes away when the
- * reason has. */
-static bool known_to_fail(const char *text)
+ * reason has. NULL: there is none. */
+static const char *known_to_fail(const char *text)
 {
     for (const char *p = text; p; p = strchr(p, '\n')) {
         p += *p == '\n';
         if (strncmp(p, "// SKIP:", 8) == 0) {
-            return true;
+            return p + 8;
         }
         if (p[0] != '/' || p[1] != '/') {
-            return false;
+            return NULL;
         }
     }
-    return false;
+    return NULL;
 }
 
 static void count(struct drill *d, const struct run *r, const char *path, const char *text,
                   enum ip_version ip)
 {
+    const char *reason = known_to_fail(text);
     bool ok = !run_failed(r);
-    if (!known_to_fail(text) || d->all) {
+    if (!reason || d->all) {
         d->passed += ok;
         d->failed += !ok;
         if (!ok) {
@@ -235,6 +236,7 @@ static void count(struct drill *d, const struct run *r, const char *path, const 
         printf("FAIL %s: it passes: take its SKIP line out (%s)\n", path, version_names[ip]);
         d->failed++;
     } else {
+        printf("SKIP: %s (%s):%.*s\n", path, version_names[ip], (int)strcspn(reason, "\n"), reason);
         d->skipped++;
     }
 }

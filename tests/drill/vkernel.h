@@ -113,7 +113,7 @@ enum vk_op {
     VK_OPS
 };
 
-/* A call's arguments are those of the system call; what they point to must stay until it is done. */
+/* A call's arguments are those of the system call; what they point to stays until it is done. */
 struct vk_call {
     enum vk_op op;
     int fd;
