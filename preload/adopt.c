@@ -75,17 +75,6 @@ static bool closes_on_exec(int fd)
     return flags < 0 || (flags & FD_CLOEXEC);
 }
 
-/* Whether another member holds it too. */
-static bool held_by_others(const struct sock *s, uint32_t me)
-{
-    uint64_t others = 0;
-    for (size_t i = 0; i < ARRAY_LEN(s->members.w); i++) {
-        uint64_t mine = me / 64 == i ? 1ull << me % 64 : 0;
-        others |= s->members.w[i] & ~mine;
-    }
-    return others != 0;
-}
-
 /* A stack socket that the next program will have. */
 static bool survives(int fd, const struct file *f)
 {
@@ -114,7 +103,7 @@ static void list_one(int fd, struct file *f, void *arg)
     struct list *l = arg;
     if (!survives(fd, f)) {
         l->alone |= f->kind == FILE_SOCK && sock_ref_ok(&f->sock) &&
-                    !held_by_others(f->sock.s, the_session.me);
+                    !fdtab_shared(f->sock.s, the_session.me);
         return;
     }
     if (l->used + ITEM > l->room) {
@@ -145,7 +134,7 @@ static void let_go(int fd, struct file *f, void *arg)
 {
     struct env *env = arg;
     if (f->kind == FILE_SOCK && closes_on_exec(fd) && sock_ref_ok(&f->sock) &&
-        held_by_others(f->sock.s, env->member)) {
+        fdtab_shared(f->sock.s, env->member)) {
         sock_release(the_stack(), env, f->sock.s, env->member);
         f->let_go = true;
     }

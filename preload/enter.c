@@ -168,6 +168,18 @@ const char *enter_session_env(void)
 
 /* ------------------------------------------------------------------ in and out */
 
+/* The program closed what it did not know, past the hooks. */
+static void fetch_again(void)
+{
+    int saved = errno;
+    self.off++;
+    int err = session_fds_check(&the_session);
+    LOG(LOG_WARN, "descriptors of ours were closed behind our back: %s",
+        err ? strerror(-err) : "fetched again");
+    self.off--;
+    errno = saved;
+}
+
 /* This thread holds the lock already: a handler jumped out of a fault inside the stack. */
 static void repair(void)
 {
@@ -210,6 +222,9 @@ void leave(struct env *env)
 {
     session_unlock(&the_session, env);
     self.held = false;
+    if (UNLIKELY(the_session.fds_bad)) {
+        fetch_again();
+    }
     signals_let();
 }
 

@@ -430,6 +430,16 @@ struct file *fdtab_received(int fd)
     return f;
 }
 
+bool fdtab_shared(const struct sock *s, uint32_t me)
+{
+    uint64_t others = 0;
+    for (size_t i = 0; i < ARRAY_LEN(s->members.w); i++) {
+        uint64_t mine = me / 64 == i ? 1ull << me % 64 : 0;
+        others |= s->members.w[i] & ~mine;
+    }
+    return others != 0;
+}
+
 /* ---------------------------------------------------------------- descriptors of the library */
 
 void fdtab_hide(int fd)

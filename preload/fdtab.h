@@ -107,6 +107,9 @@ struct file *fdtab_by_inode(uint64_t inode);
  * is the kernel's. Not entered. */
 struct file *fdtab_received(int fd);
 
+/* Whether another member than `me` holds the socket too. Exact when entered. */
+bool fdtab_shared(const struct sock *s, uint32_t me);
+
 /* The kernel just gave this number out: what the table says of it is of an earlier life. */
 void fdtab_fresh(int fd);
 

@@ -16,8 +16,12 @@
 
 #include <linux/close_range.h>
 
+#include "core/abi.h"
+#include "preload/block.h"
 #include "preload/stdio.h"
 #include "tun/sys.h"
+
+#define LINGER_TURN (2 * MSEC) /* between two looks at what is unacknowledged */
 
 static int bad_fd(void)
 {
@@ -45,6 +49,58 @@ static int dup_done(int from, int to)
 
 /* ------------------------------------------------------------------ close */
 
+/* Whether a last close waits, and how long (SO_LINGER with a time): until the peer has all. Data that
+ * nobody read is answered with a reset, for which nothing waits. */
+static nsec linger_time(const struct file *f)
+{
+    struct env *env;
+    struct sock *s = f && f->kind == FILE_SOCK && f->refs == 1 ? hook_enter(&env, &f->sock) : NULL;
+    nsec t = 0;
+    if (!s) {
+        return 0;
+    }
+    if (s->type == LX_SOCK_STREAM && s->opt.linger_s > 0 && s->connected &&
+        !fdtab_shared(s, env->member) && sock_ioctl(the_stack(), env, s, LX_SIOCINQ) <= 0) {
+        t = s->opt.linger_s * SEC;
+        sock_shutdown(the_stack(), env, s, LX_SHUT_WR);
+    }
+    leave(env);
+    return t;
+}
+
+static bool unacknowledged(const struct file *f)
+{
+    struct env *env;
+    struct sock *s = hook_enter(&env, &f->sock);
+    if (!s) {
+        return false;
+    }
+    bool some = sock_ioctl(the_stack(), env, s, LX_SIOCOUTQ) > 0;
+    leave(env);
+    return some;
+}
+
+/* A handler of the program ends the wait, as in Linux; close succeeds all the same. */
+static void linger(struct file *f)
+{
+    nsec t = linger_time(f);
+    if (LIKELY(t == 0)) {
+        return;
+    }
+    int saved = errno;
+    nsec end = session_now() + t;
+    while (unacknowledged(f) && session_now() < end) {
+        enum block_result r = block_sock(f, 0, session_now() + LINGER_TURN, true);
+        if (r == BLOCK_GONE || r == BLOCK_INTR || self.interrupted) {
+            break;
+        }
+        if (r == BLOCK_READY) { /* both directions are shut: nothing more to wake us */
+            real.poll(NULL, 0, 1);
+        }
+    }
+    errno = saved;
+}
+
 HOOK int close(int fd)
 {
     if (foreign(fd)) {
@@ -53,6 +109,7 @@ HOOK int close(int fd)
     if (fdtab_hidden(fd)) {
         return bad_fd();
     }
+    linger(fdtab_get(fd));
     fdtab_drop(fd);
     return real.close(fd);
 }

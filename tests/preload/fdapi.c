@@ -20,6 +20,7 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static const char *address;
@@ -282,6 +283,73 @@ static void forks(void)
     got("parent", p[1]);
     close(p[0]);
     close(p[1]);
+}
+
+/* A program may close what it does not know, and not by libc. */
+static long inline_call(long n, long a, long b, long c)
+{
+    long ret;
+    __asm__ volatile("syscall"
+                     : "=a"(ret)
+                     : "a"(n), "D"(a), "S"(b), "d"(c)
+                     : "rcx", "r11", "memory");
+    return ret;
+}
+
+static void behind(void)
+{
+    int p[2];
+    say("close_range, inline", inline_call(SYS_close_range, 100, ~0u, 0));
+    tcp_pair(p);
+    put(p[0], "still there");
+    got("p", p[1]);
+    close(p[0]);
+    close(p[1]);
+    for (int fd = 3; fd < 5000; fd++) {
+        inline_call(SYS_close, fd, 0, 0);
+    }
+    for (int i = 0; i < 3; i++) {
+        tcp_pair(p);
+        put(p[0], "and still");
+        got("p", p[1]);
+        close(p[0]);
+        close(p[1]);
+    }
+}
+
+/* A close that lingers takes as long as the peer does not read; others do not wait. */
+static void lingers(int seconds)
+{
+    static char buf[1 << 20];
+    int p[2];
+    struct linger lg = {seconds > 0, seconds};
+    struct timespec a, b;
+    tcp_pair(p);
+    setsockopt(p[0], SOL_SOCKET, SO_LINGER, &lg, sizeof lg);
+    fcntl(p[0], F_SETFL, O_NONBLOCK);
+    size_t sent = 0, came = 0;
+    for (ssize_t n; (n = write(p[0], buf, sizeof buf)) > 0;) {
+        sent += (size_t)n;
+    }
+    pid_t child = fork();
+    if (child == 0) {
+        close(p[0]);
+        usleep(300000);
+        for (ssize_t n; (n = read(p[1], buf, sizeof buf)) > 0;) {
+            came += (size_t)n;
+        }
+        _exit(came == sent ? 7 : 8);
+    }
+    close(p[1]);
+    usleep(100000); /* the child has closed its own */
+    clock_gettime(CLOCK_MONOTONIC, &a);
+    say("close", close(p[0]));
+    clock_gettime(CLOCK_MONOTONIC, &b);
+    long ms = (b.tv_sec - a.tv_sec) * 1000 + (b.tv_nsec - a.tv_nsec) / 1000000;
+    int status = 0;
+    waitpid(child, &status, 0);
+    printf("all came %d\n", WEXITSTATUS(status) == 7);
+    printf("linger %d waited %d\n", seconds, ms > 100 && ms < 900);
 }
 
 /* What the child of exec does: says what it has on number 0. */
@@ -555,6 +623,9 @@ int main(int argc, char **argv)
     forks();
     rights();
     raw();
+    behind();
+    lingers(0);
+    lingers(5);
     execs();
     cloexec();
     standard_streams();
