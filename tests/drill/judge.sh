@@ -1,9 +1,11 @@
 #!/bin/bash
-# judge.sh [-6] FILE.pkt... - holds scripts against the kernel instead of the stack: runs each with google's packetdrill in
-# a network namespace of its own, with CUBIC whatever the kernel's default is. As root; PACKETDRILL names the program.
+# judge.sh [-6] FILE.pkt... - holds scripts against the kernel instead of the stack: runs each with
+# google's packetdrill in a network namespace of its own, with CUBIC whatever the kernel's default
+# is. As root; PACKETDRILL names the program.
 #
-# In real time: a script that waits for hours is stopped after JTIME seconds (200). What packetdrill cannot say fails here
-# and not there: several connections by their ports, dup, a few constants. A wrong time is tried again, five times in all.
+# In real time: a script that waits for hours is stopped after JTIME seconds (200). What packetdrill
+# cannot say fails here and not there: several connections by their ports, dup, a few constants. A
+# wrong time is tried again, five times in all.
 set -u
 : "${PACKETDRILL:=packetdrill}" "${JTIME:=200}" "${JTOL:=20000}"
 
@@ -18,7 +20,7 @@ options+=("--tolerance_usecs=$JTOL")
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 
-# sysctl refuses a congestion control that is not on the kernel's list of allowed ones; root's setsockopt does not.
+# sysctl refuses a congestion control that is not on the kernel's list; root's setsockopt does not.
 cat >"$tmp/cubic.c" <<'C'
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -53,7 +55,7 @@ for f in "$@"; do
         status=$?
         [[ $status -ne 0 && $out == *"timing error"* ]] || break
     done
-    if [ $status -eq 0 ]; then
+    if [ "$status" -eq 0 ]; then
         passed=$((passed + 1))
     else
         failed=$((failed + 1))
