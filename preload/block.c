@@ -1,8 +1,10 @@
 /*
  * Theory: how a call blocks.
  *
- *   caller    env = enter(); sleep_begin(); try the verb; -ERR_AGAIN -> block_wait -> try again ... leave
- *   wait      drive until the socket is ready or the TUN is empty; register; leave; sleep; enter; drive ...
+ *   caller    env = enter(); sleep_begin(); try the verb; -ERR_AGAIN -> block_wait -> try again
+ *             ... leave
+ *   wait      drive until the socket is ready or the TUN is empty; register; leave; sleep; enter;
+ *             drive ...
  *
  * Each thread has a pollset of its own and a kernel set {TUN, timer, wake-up} that the kernel
  * chooses sleepers from. The lock is held from the wake-up to the caller's verb: the packet is

@@ -1,8 +1,10 @@
 /*
  * Theory: the address decides, as late as possible.
  *
- *   bind     ours -> stack; wildcard -> both; any other -> the kernel, which knows whether it exists
- *   connect  the session's subnets and the host's own addresses -> stack; loopback and the rest -> kernel
+ *   bind     ours -> stack; wildcard -> both; any other -> the kernel, which knows whether it
+ *            exists
+ *   connect  the session's subnets and the host's own addresses -> stack; loopback and the rest
+ *            -> kernel
  *   listen   a wildcard listener is joined by kernel listeners on loopback
  *   send     a datagram socket decides for each datagram, through a twin
  *

@@ -42,7 +42,8 @@ struct epset {
 /* epoll_ctl on a set when the descriptor is a stack socket, with Linux's answers. 0 or -errno. */
 int epset_ctl(int epfd, int op, int fd, struct file *target, struct epoll_event *ev);
 
-/* epoll_wait for a set that is FILE_EPOLL. Count or -errno (-EINTR). timeout in ns, NEVER for -1. */
+/* epoll_wait for a set that is FILE_EPOLL. Count or -errno (-EINTR). timeout in ns, NEVER for
+ * -1. */
 int epset_wait(int epfd, struct file *ep, struct epoll_event *out, int max, nsec timeout,
                const sigset_t *mask);
 

@@ -1,8 +1,10 @@
 /*
  * Theory: poll and select over ours and theirs together.
  *
- *   look     ours by their readiness, theirs by one poll of the kernel without waiting; something there: done
- *   sleep    watches for ours in the thread's pollset; theirs join the TUN in the thread's kernel set; one sleep for both
+ *   look     ours by their readiness, theirs by one poll of the kernel without waiting; something
+ *            there: done
+ *   sleep    watches for ours in the thread's pollset; theirs join the TUN in the thread's kernel
+ *            set; one sleep for both
  *   again    everything out, and look
  *
  * The TUN is never polled itself: among pollers it would wake all of them; in the kernel set

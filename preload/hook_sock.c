@@ -220,15 +220,27 @@ HOOK int listen(int fd, int backlog)
     return (int)hook_ret(my_listen(fd, f, backlog));
 }
 
-/* From a kernel twin: an ordinary kernel descriptor, or -EAGAIN. */
-static long accept_twin(struct file *f, struct sockaddr *sa, socklen_t *len, int flags)
+/* One accept under way. */
+struct accepting {
+    struct file *f;
+    struct sock_ref ref;
+    struct env *env;
+    struct sockaddr *sa;
+    socklen_t *len;
+    int flags;
+    int family;
+    bool poked;
+};
+
+/* From a kernel twin: an ordinary kernel descriptor, or -EAGAIN. Not entered. */
+static long accept_twin(const struct accepting *a)
 {
-    int twin[2] = {f->twin_fd, f->twin6_fd};
+    int twin[2] = {a->f->twin_fd, a->f->twin6_fd};
     for (int i = 0; i < 2; i++) {
         if (twin[i] < 0) {
             continue;
         }
-        long fd = sys4(SYS_accept4, twin[i], (long)sa, (long)len, flags);
+        long fd = sys4(SYS_accept4, twin[i], (long)a->sa, (long)a->len, a->flags);
         if (fd >= 0) {
             fdtab_fresh((int)fd);
             return fd;
@@ -240,44 +252,32 @@ static long accept_twin(struct file *f, struct sockaddr *sa, socklen_t *len, int
     return -EAGAIN;
 }
 
-/* The new connection gets its descriptor. Its peer's name is taken now: a later reset must not
- * change the answer. */
-static long accept_finish(struct sock *child, const struct endpoint *peer, int family,
-                          struct sockaddr *sa, socklen_t *len, int flags)
+static void accept_drop(struct sock *child)
 {
-    if (sa) {
-        int err = sa_put(peer, family, sa, len);
-        if (err < 0) {
-            struct sock_ref ref = sock_ref(child);
-            struct env *env;
-            if (hook_enter(&env, &ref)) {
-                sock_release(the_stack(), env, child, env->member);
-                leave(env);
-            }
-            return err;
-        }
+    struct sock_ref ref = sock_ref(child);
+    struct env *env;
+    if (hook_enter(&env, &ref)) {
+        sock_release(the_stack(), env, child, env->member);
+        leave(env);
     }
-    long fd = socket_publish(child, SOCK_STREAM | flags);
-    if (fd >= 0) {
-        struct file *f = fdtab_get((int)fd);
+}
+
+/* The new connection gets its descriptor. Not entered. */
+static long accept_finish(const struct accepting *a, struct sock *child,
+                          const struct endpoint *peer)
+{
+    int err = a->sa ? sa_put(peer, a->family, a->sa, a->len) : 0;
+    if (err < 0) {
+        accept_drop(child);
+        return err;
+    }
+    long fd = socket_publish(child, SOCK_STREAM | a->flags);
+    struct file *f = fd >= 0 ? fdtab_get((int)fd) : NULL;
+    if (f) {
         f->decided = true;
         f->why = FILE_WHY_STACK;
     }
     return fd;
-}
-
-/* Entered; takes one connection from the stack, or NULL with *err. */
-static struct sock *accept_stack(struct env *env, struct sock *s, int flags, struct endpoint *peer,
-                                 int *err)
-{
-    *err = 0;
-    struct sock *child = sock_accept(the_stack(), env, s, err);
-    if (child) {
-        child->file_flags = flags & SOCK_NONBLOCK ? O_NONBLOCK : 0;
-        peer->addr = child->flow.raddr;
-        peer->port = child->flow.rport;
-    }
-    return child;
 }
 
 /* Linux gives out the number first: without one (EMFILE) the connection stays in the queue. */
@@ -291,9 +291,73 @@ static long spare_fd(void)
     return fd == -EMFILE || fd == -ENFILE ? fd : 0;
 }
 
+/* From the stack's queue, entered. -EAGAIN: nothing there, still entered. Otherwise the answer, and not entered. The
+ * peer's name is taken at once: a later reset must not change it. */
+static long accept_stack(struct accepting *a)
+{
+    struct sock *s = a->ref.s;
+    if (sock_ready(the_stack(), s) & LX_POLLIN) {
+        leave(a->env);
+        long none = spare_fd();
+        if (none < 0) {
+            return none;
+        }
+        if (!hook_enter(&a->env, &a->ref)) {
+            return -EBADF;
+        }
+    }
+    int err = 0;
+    struct sock *child = sock_accept(the_stack(), a->env, s, &err);
+    if (!child && err == -ERR_AGAIN) {
+        return -EAGAIN;
+    }
+    struct endpoint peer = {0};
+    if (child) {
+        child->file_flags = a->flags & SOCK_NONBLOCK ? O_NONBLOCK : 0;
+        peer = (struct endpoint){.addr = child->flow.raddr, .port = child->flow.rport};
+    }
+    leave(a->env);
+    return child ? accept_finish(a, child, &peer) : errno_of(err);
+}
+
+/* From either side, entered. As accept_stack. */
+static long accept_once(struct accepting *a)
+{
+    long got = accept_stack(a);
+    if (got != -EAGAIN || (a->f->twin_fd < 0 && a->f->twin6_fd < 0)) {
+        return got;
+    }
+    leave(a->env);
+    got = accept_twin(a);
+    return got == -EAGAIN && !hook_enter(&a->env, &a->ref) ? -EBADF : got;
+}
+
+/* Nothing there: 0 to try again, entered; otherwise the answer, and not entered. */
+static long accept_wait(struct accepting *a, const struct block *b)
+{
+    long ret;
+    if (a->ref.s->file_flags & O_NONBLOCK) {
+        bool drained;
+        if (!a->poked && drive_turn(&the_session, a->env, 0, &drained) > 0) {
+            a->poked = true;
+            return 0;
+        }
+        ret = -EAGAIN;
+    } else {
+        enum block_result r = block_wait(&a->env, b);
+        if (r == BLOCK_READY) {
+            return 0;
+        }
+        ret = r == BLOCK_TIMEOUT ? -EAGAIN : r == BLOCK_INTR ? -EINTR : -EBADF;
+    }
+    leave(a->env);
+    return ret;
+}
+
 long my_accept4(int fd, struct file *f, struct sockaddr *sa, socklen_t *len, int flags)
 {
     (void)fd;
+    struct accepting a = {.f = f, .sa = sa, .len = len, .flags = flags};
     if (flags & ~SOCK_FLAGS) {
         return -EINVAL;
     }
@@ -301,75 +365,26 @@ long my_accept4(int fd, struct file *f, struct sockaddr *sa, socklen_t *len, int
     if (UNLIKELY(!f->twin_asked)) {
         twin_adopt(f);
     }
-    struct sock_ref ref = f->sock;
-    struct env *env;
-    struct sock *s = hook_enter(&env, &ref);
-    if (!s) {
+    a.ref = f->sock;
+    if (!hook_enter(&a.env, &a.ref)) {
         return -EBADF;
     }
-    bool has_twin = f->twin_fd >= 0 || f->twin6_fd >= 0;
-    int family = s->family;
-    nsec timeout = s->opt.rcvtimeo;
-    struct block b = {.sock = ref,
+    a.family = a.ref.s->family;
+    nsec timeout = a.ref.s->opt.rcvtimeo;
+    struct block b = {.sock = a.ref,
                       .events = LX_POLLIN | LX_EPOLLEXCLUSIVE,
                       .kernel_fd = {f->twin_fd, f->twin6_fd},
                       .deadline = block_deadline(timeout),
                       .restart = timeout == 0};
-    bool poked = false;
     for (;;) {
-        if (sock_ready(the_stack(), s) & LX_POLLIN) {
-            leave(env);
-            long none = spare_fd();
-            if (none < 0) {
-                return none;
-            }
-            if (!hook_enter(&env, &ref)) {
-                return -EBADF;
+        long got = accept_once(&a);
+        if (got == -EAGAIN) {
+            got = accept_wait(&a, &b);
+            if (got == 0) {
+                continue;
             }
         }
-        struct endpoint peer;
-        int err;
-        struct sock *child = accept_stack(env, s, flags, &peer, &err);
-        if (child) {
-            leave(env);
-            return accept_finish(child, &peer, family, sa, len, flags);
-        }
-        if (err != ERR_AGAIN && err != -ERR_AGAIN) {
-            leave(env);
-            return errno_of(err < 0 ? err : -err);
-        }
-        if (has_twin) {
-            leave(env);
-            long got = accept_twin(f, sa, len, flags);
-            if (got != -EAGAIN) {
-                return got;
-            }
-            if (!hook_enter(&env, &ref)) {
-                return -EBADF;
-            }
-        }
-        if (s->file_flags & O_NONBLOCK) {
-            bool drained;
-            if (poked || drive_turn(&the_session, env, 0, &drained) == 0) {
-                leave(env);
-                return -EAGAIN;
-            }
-            poked = true;
-            continue;
-        }
-        switch (block_wait(&env, &b)) {
-        case BLOCK_READY:
-            break;
-        case BLOCK_TIMEOUT:
-            leave(env);
-            return -EAGAIN;
-        case BLOCK_INTR:
-            leave(env);
-            return -EINTR;
-        case BLOCK_GONE:
-            leave(env);
-            return -EBADF;
-        }
+        return got;
     }
 }
 

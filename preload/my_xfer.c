@@ -1,9 +1,12 @@
 /*
  * Theory: bytes in and out of a stack socket, whatever the call they come by.
  *
- *   receive   try; nothing there: drive once (non-blocking) or wait (blocking); what lies there satisfies the call, unless
- *             MSG_WAITALL or SO_RCVLOWAT asks for more. A call that has bytes returns them, whatever ends the wait.
- *   send      a stream takes what fits and waits for room until all is taken; the segments leave during the call.
+ *   receive   try; nothing there: drive once (non-blocking) or wait (blocking); what lies there
+ *             satisfies the call, unless
+ *             MSG_WAITALL or SO_RCVLOWAT asks for more. A call that has bytes returns them,
+ *             whatever ends the wait.
+ *   send      a stream takes what fits and waits for room until all is taken; the segments leave
+ *             during the call.
  *
  * A datagram socket may have a kernel twin (decide.h): a datagram is received from whichever has
  * one, and sent by the one that reaches its destination. While it waits, the twin lies in the
@@ -124,7 +127,8 @@ static long recv_stream(struct call *c, size_t n, struct recv_info *info)
 
 /* ------------------------------------------------------------------ receiving datagrams */
 
-/* From the kernel twins, without waiting: as recvmsg, -EAGAIN when there is nothing. Not entered. */
+/* From the kernel twins, without waiting: as recvmsg, -EAGAIN when there is nothing. Not
+ * entered. */
 static long recv_twin(const struct call *c)
 {
     int twin[2] = {c->f->twin_fd, c->f->twin6_fd};
