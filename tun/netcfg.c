@@ -175,21 +175,31 @@ static void attr_no_linklocal(struct request *r)
     req_attr_end(r, spec);
 }
 
+static void setlink_init(struct request *r, int ifindex)
+{
+    req_init(r, RTM_SETLINK, NLM_F_ACK, sizeof r->body.link);
+    r->body.link.ifi_index = ifindex;
+}
+
+/* The queue's length before the device is up: changed later, the kernel waits a millisecond for all readers to see it. */
 int netcfg_up(struct netcfg *nc, int ifindex, uint32_t mtu, uint32_t txqueuelen)
 {
     struct request r;
 
-    req_init(&r, RTM_SETLINK, NLM_F_ACK, sizeof r.body.link);
-    r.body.link.ifi_index = ifindex;
+    setlink_init(&r, ifindex);
     attr_no_linklocal(&r);
     req_run(nc, &r, NULL, NULL); /* fails where IPv6 is off, and then is not needed */
 
-    req_init(&r, RTM_SETLINK, NLM_F_ACK, sizeof r.body.link);
-    r.body.link.ifi_index = ifindex;
-    r.body.link.ifi_flags = IFF_UP;
-    r.body.link.ifi_change = IFF_UP;
+    setlink_init(&r, ifindex);
     req_attr(&r, IFLA_MTU, &mtu, sizeof mtu);
     req_attr(&r, IFLA_TXQLEN, &txqueuelen, sizeof txqueuelen);
+    int err = req_run(nc, &r, NULL, NULL);
+    if (err) {
+        return err;
+    }
+    setlink_init(&r, ifindex);
+    r.body.link.ifi_flags = IFF_UP;
+    r.body.link.ifi_change = IFF_UP;
     return req_run(nc, &r, NULL, NULL);
 }
 
