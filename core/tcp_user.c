@@ -150,6 +150,7 @@ static void leave_flush_list(struct stack *st, struct tcp *c)
 int tcp_disconnect(struct stack *st, struct env *env, struct sock *s)
 {
     struct tcp *c = tcp_of(s);
+    bool alive = c->state != TCP_CLOSED && c->state != TCP_LISTEN && c->state != TCP_TIME_WAIT;
 
     if (c->state == TCP_LISTEN) {
         tcp_listen_close(st, env, c);
@@ -166,7 +167,7 @@ int tcp_disconnect(struct stack *st, struct env *env, struct sock *s)
     leave_flush_list(st, c);
     sock_forget_peer(st, s);
     s->rcv_shut = s->snd_shut = false;
-    s->err = 0;
+    s->err = alive ? ERR_CONNRESET : ERR_OK; /* Linux, not RFC */
     reset_block(st, env, c);
     return 0;
 }

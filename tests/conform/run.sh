@@ -83,12 +83,22 @@ if [ "${CONFORM_ONLY:-}" != kernel ]; then
         STANDIN_PEER=10.77.0.1/24,fd77::1/64 bash "$here/run.sh" --stack "$programs" "$out" "$names"
 fi
 
-same=0 differ=0
+same=0 differ=0 skipped=0
 for name in $names; do
+    # a comment "SKIP: reason" in the program: it is known to differ, and must not be said to when it no longer does
+    known=$(sed -n 's|.*SKIP: \(.*\) \*/|\1|p' "$here/$name.c" | head -n 1)
     if cmp -s "$out/$name.kernel.test" "$out/$name.stack.test" &&
         cmp -s "$out/$name.kernel.peer" "$out/$name.stack.peer"; then
-        echo "same  $name"
-        same=$((same + 1))
+        if [ -n "$known" ]; then
+            echo "FAIL  $name: the same on both now; take its SKIP out"
+            differ=$((differ + 1))
+        else
+            echo "same  $name"
+            same=$((same + 1))
+        fi
+    elif [ -n "$known" ]; then
+        echo "skip  $name: $known"
+        skipped=$((skipped + 1))
     else
         echo "DIFF  $name"
         diff -U2 --label "$name: kernel" --label "$name: stack" "$out/$name.kernel.test" "$out/$name.stack.test"
@@ -96,5 +106,5 @@ for name in $names; do
         differ=$((differ + 1))
     fi
 done
-echo "$same passed, $differ failed"
+echo "$same passed, $differ failed, $skipped skipped"
 [ "$differ" -eq 0 ]

@@ -7,6 +7,6 @@ cd "$(dirname "$0")"
 status=0
 for script in exports.sh same.sh hooks.sh command.sh errors.sh curl.sh seen.sh nginx.sh family.sh valgrind.sh; do
     echo "=== $script"
-    ./"$script" || status=1
+    "$PWD/$script" || status=1
 done
 exit $status
