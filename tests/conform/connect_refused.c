@@ -1,4 +1,5 @@
-/* connect(2) to a port where nobody listens, blocking and not, and what the socket is afterwards. */
+/* connect(2) to a port where nobody listens, blocking and not, and what the socket is
+ * afterwards. */
 #include "conform.h"
 
 void peer(void)
