@@ -49,8 +49,8 @@ static int dup_done(int from, int to)
 
 /* ------------------------------------------------------------------ close */
 
-/* Whether a last close waits, and how long (SO_LINGER with a time): until the peer has all. Data that
- * nobody read is answered with a reset, for which nothing waits. */
+/* Whether a last close waits, and how long (SO_LINGER with a time): until the peer has all. Data
+ * that nobody read is answered with a reset, for which nothing waits. */
 static nsec linger_time(const struct file *f)
 {
     struct env *env;

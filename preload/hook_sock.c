@@ -291,8 +291,8 @@ static long spare_fd(void)
     return fd == -EMFILE || fd == -ENFILE ? fd : 0;
 }
 
-/* From the stack's queue, entered. -EAGAIN: nothing there, still entered. Otherwise the answer, and not entered. The
- * peer's name is taken at once: a later reset must not change it. */
+/* From the stack's queue, entered. -EAGAIN: nothing there, still entered. Otherwise the answer,
+ * and not entered. The peer's name is taken at once: a later reset must not change it. */
 static long accept_stack(struct accepting *a)
 {
     struct sock *s = a->ref.s;
