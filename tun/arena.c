@@ -16,11 +16,6 @@
 
 #include "tun/sysio.h"
 
-#define HUGE_PAGE ((size_t)2 << 20)
-
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25 /* Linux 6.1 */
-#endif
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 8u /* Linux 6.3 */
 #endif
@@ -66,6 +61,37 @@ void arena_unmap(size_t len)
     sys_munmap((void *)ARENA_BASE, len);
 }
 
+/* A program's limit on file sizes is not meant for us, and to run into it is a signal. 1: lifted,
+ * *old is to be restored; 0: nothing to lift; -EFBIG: cannot be lifted far enough. */
+static int lift_limit(size_t size, struct rlimit *old)
+{
+    struct rlimit lim;
+
+    if (sys_prlimit(RLIMIT_FSIZE, NULL, old) != 0 || old->rlim_cur >= size) {
+        return 0;
+    }
+    lim = (struct rlimit){old->rlim_max, old->rlim_max};
+    if (old->rlim_max < size || sys_prlimit(RLIMIT_FSIZE, &lim, NULL) != 0) {
+        return -EFBIG;
+    }
+    return 1;
+}
+
+static int grow_file(int fd, size_t size)
+{
+    struct rlimit old = {RLIM_INFINITY, RLIM_INFINITY};
+
+    int lifted = lift_limit(size, &old);
+    if (lifted < 0) {
+        return lifted;
+    }
+    int err = sys_ftruncate(fd, size);
+    if (lifted) {
+        sys_prlimit(RLIMIT_FSIZE, &old, NULL);
+    }
+    return err;
+}
+
 int arena_grow(struct session *s, size_t size)
 {
     struct arena *a = s->arena;
@@ -76,7 +102,7 @@ int arena_grow(struct session *s, size_t size)
     if (size > a->size_max) {
         return -ENOMEM;
     }
-    int err = sys_ftruncate(s->arena_fd, size);
+    int err = grow_file(s->arena_fd, size);
     if (err == -EPERM) { /* sealed: longer already, by one who died before saying so */
         struct stat st = {0};
         err = sys_fstat(s->arena_fd, &st);
@@ -86,13 +112,4 @@ int arena_grow(struct session *s, size_t size)
         __atomic_store_n(&a->size, size, __ATOMIC_RELEASE);
     }
     return err;
-}
-
-void arena_collapse(size_t from, size_t to)
-{
-    from = (from + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1);
-    to &= ~(HUGE_PAGE - 1);
-    if (from < to) {
-        sys_madvise((void *)(ARENA_BASE + from), to - from, MADV_COLLAPSE);
-    }
 }

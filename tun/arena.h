@@ -17,8 +17,4 @@ void arena_unmap(size_t len);
 /* Makes the file at least `size` bytes long; lock held. 0 or -errno. */
 int arena_grow(struct session *s, size_t size);
 
-/* Asks for huge pages under [from, to), whole ones only. A hint; slow (100 us a page), so never
- * under the lock. */
-void arena_collapse(size_t from, size_t to);
-
 #endif

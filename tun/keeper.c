@@ -62,7 +62,7 @@ static void detach(void)
  * space. */
 static void raise_limits(void)
 {
-    static const int limits[] = {RLIMIT_NOFILE, RLIMIT_AS};
+    static const int limits[] = {RLIMIT_NOFILE, RLIMIT_AS, RLIMIT_FSIZE};
     for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
         struct rlimit lim = {0};
         if (sys_prlimit(limits[i], NULL, &lim) == 0 && lim.rlim_cur != lim.rlim_max) {

@@ -13,7 +13,8 @@
  *
  * A child's place can be left waiting, when its parent dies in the middle of fork: the child writes
  * its pid itself when it comes to it. The tick finds such places, and the ones whose child never
- * came.
+ * came. It runs only while there is a place without a guard, or while nothing but a debt to the
+ * network keeps us.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -322,25 +323,36 @@ static bool owes(void)
 
 static void on_tick(uv_timer_t *tick);
 
+/* Says to others who may want our subnet whether somebody needs this session. */
+static void mark_needed(struct keeper *k, bool needed)
+{
+    if (!needed && k->needed_fd >= 0) {
+        sys_close(k->needed_fd);
+        k->needed_fd = -1;
+    } else if (needed && k->needed_fd < 0) {
+        k->needed_fd = keeper_mark_needed(the_session.arena->cfg.ifname);
+    }
+}
+
 void members_check_end(struct keeper *k)
 {
     bool alone = k->holds == 0 && k->starter == 0;
+    bool loose = false; /* a place without a guard */
 
-    for (uint32_t i = MEMBER_KEEPER + 1; alone && i < MEMBERS_MAX; i++) {
-        alone = member_at(i)->state == MEMBER_FREE;
+    for (uint32_t i = MEMBER_KEEPER + 1; i < MEMBERS_MAX; i++) {
+        if (member_at(i)->state != MEMBER_FREE) {
+            alone = false;
+            loose = loose || !k->guard[i];
+        }
     }
-    if (alone && k->needed_fd >= 0) {
-        sys_close(k->needed_fd);
-        k->needed_fd = -1;
-    } else if (!alone && k->needed_fd < 0) {
-        k->needed_fd = keeper_mark_needed(the_session.arena->cfg.ifname);
-    }
+    mark_needed(k, !alone);
     if (alone && !owes()) {
         loop_quit(k->uv);
-        return;
+    } else if (alone || loose) {
+        uv_timer_start(&k->tick, on_tick, alone ? TICK_LAST_MS : TICK_MS, 0);
+    } else {
+        uv_timer_stop(&k->tick);
     }
-    uint64_t ms = alone ? TICK_LAST_MS : TICK_MS;
-    uv_timer_start(&k->tick, on_tick, ms, 0);
 }
 
 /* A place that no guard stands for. The one who forks holds the lock while its child's place waits:
@@ -381,5 +393,5 @@ void members_start(struct keeper *k)
     for (uint32_t i = MEMBER_KEEPER + 1; i < MEMBERS_MAX; i++) {
         look_after(k, i); /* a session that lost its keeper has members already */
     }
-    uv_timer_start(&k->tick, on_tick, TICK_MS, 0);
+    members_check_end(k);
 }

@@ -109,7 +109,6 @@ static void left(struct conn *c, uint32_t member)
     c->guards = 0;
     members_left(c->k, member);
     answer(c, &w, false);
-    members_check_end(c->k);
 }
 
 static void obey(struct conn *c, const struct hello *h, const struct ucred *cred, int pidfd)
@@ -158,6 +157,7 @@ static void conn_hello(struct conn *c, const struct hello *h, int pidfd)
     if (code == 0 && h->member < MEMBERS_MAX) {
         c->known = true;
         obey(c, h, &cred, pidfd);
+        members_check_end(c->k);
         return;
     }
     struct welcome w = {.code = code ? code : -EINVAL};

@@ -212,8 +212,11 @@ void session_unlock(struct session *s, struct env *env)
             session_lock(s, env);
         } else if (LIKELY(!__atomic_load_n(&s->arena->deferred, __ATOMIC_SEQ_CST)) ||
                    !session_trylock(s, env)) {
-            return;
+            break;
         }
+    }
+    if (UNLIKELY(s->fds_bad)) {
+        session_fds_check(s);
     }
 }
 

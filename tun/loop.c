@@ -23,7 +23,8 @@
  *            +----- look: nobody drives ----------+
  *
  * A process can be stopped after a packet woke it and before it read it; nobody else is woken for
- * that packet. So the keeper looks at the TUN every BACKSTOP.
+ * that packet. So the keeper looks at the TUN every BACKSTOP,
+ * and less often where nothing happens.
  */
 #include "tun/loop.h"
 
@@ -39,6 +40,8 @@
 
 #define PAUSE_MAX   (4 * LOOP_GRACE)
 #define BACKSTOP    (250 * MSEC)
+#define QUIET       (10 * SEC) /* after which a session is idle */
+#define IDLE_LOOK   (1 * SEC)
 #define REVIVE_WAIT (20 * MSEC)
 #define STACK_SIZE  ((size_t)256 << 10)
 #define EVENTS      8
@@ -207,7 +210,7 @@ static void backstop(struct loop *l, nsec now)
     if (sys3(SYS_poll, (long)&p, 1, 0) == 1 && !program_drives(l, now - PAUSE_MAX)) {
         turn(l);
     }
-    l->check_at = now + BACKSTOP;
+    l->check_at = now + (program_drives(l, now - QUIET) ? BACKSTOP : IDLE_LOOK);
 }
 
 /* Events */

@@ -181,7 +181,8 @@ static void setlink_init(struct request *r, int ifindex)
     r->body.link.ifi_index = ifindex;
 }
 
-/* The queue's length before the device is up: changed later, the kernel waits a millisecond for all readers to see it. */
+/* The queue's length before the device is up: changed later, the kernel waits a millisecond for all
+ * readers to see it. */
 int netcfg_up(struct netcfg *nc, int ifindex, uint32_t mtu, uint32_t txqueuelen)
 {
     struct request r;

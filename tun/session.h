@@ -177,7 +177,7 @@ int session_revive(struct session *s);
 bool session_keeper_gone(const struct session *s);
 
 /* Whether our descriptors still are what they were; what was closed behind our back is fetched
- * again from the keeper. Lock not held. 0 or -errno. */
+ * again from the keeper. Lock not held. 0 or -errno. session_unlock does it after an EBADF. */
 int session_fds_check(struct session *s);
 
 /* What tells two builds apart whose arenas differ. */

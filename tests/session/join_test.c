@@ -366,6 +366,69 @@ static void fds_are_high(void **state)
     assert_int_equal(child_end(&m), 0);
 }
 
+/* Limits of the program */
+
+static int grow_limited(int talk, void *arg)
+{
+    static uint8_t buf[60000];
+    struct rlimit lim = {1 << 20, RLIM_INFINITY}, after;
+    uint64_t before = the_session.arena->size;
+    struct sock *s[300];
+    (void)talk;
+    (void)arg;
+    REQUIRE(setrlimit(RLIMIT_FSIZE, &lim) == 0); /* a step over it is SIGXFSZ */
+    struct sock *to = stk_socket(LX_SOCK_DGRAM);
+    stk_bind(to, OURS, 5000);
+    for (int i = 0; i < 300; i++) { /* streams to ourselves: their send buffers fill */
+        s[i] = stk_socket(LX_SOCK_DGRAM);
+        REQUIRE(stk_connect(s[i], OURS, 5000) == 0);
+        stk_send(s[i], buf, sizeof buf);
+    }
+    struct sock *l = stk_socket(LX_SOCK_STREAM);
+    stk_bind(l, OURS, 80);
+    for (int i = 0; i < 100 && the_session.arena->size == before; i++) {
+        struct sock *c = stk_socket(LX_SOCK_STREAM);
+        stk_connect(c, OURS, 80);
+        while (stk_send(c, buf, sizeof buf) > 0) {
+        }
+    }
+    REQUIRE(the_session.arena->size > before);
+    REQUIRE(getrlimit(RLIMIT_FSIZE, &after) == 0 && after.rlim_cur == lim.rlim_cur);
+    return 0;
+}
+
+static void file_size_limit(void **state)
+{
+    (void)state;
+    host_net();
+    struct session_result r = host_start();
+    struct child m = member_run(&r, grow_limited, NULL);
+    assert_int_equal(child_end(&m), 0);
+}
+
+/* A session and a member under a limit on address space: the arena's range is smaller. */
+static int start_limited(int talk, void *arg)
+{
+    struct rlimit lim = {(rlim_t)3 << 30, (rlim_t)3 << 30};
+    (void)talk;
+    (void)arg;
+    REQUIRE(setrlimit(RLIMIT_AS, &lim) == 0);
+    struct session_result r = host_start();
+    host_join(&r);
+    REQUIRE(the_session.arena->size_max == (size_t)2 << 30);
+    stk_socket(LX_SOCK_STREAM);
+    session_leave(&the_session);
+    return 0;
+}
+
+static void address_space_limit(void **state)
+{
+    (void)state;
+    host_net();
+    struct child c = child_run(start_limited, NULL);
+    assert_int_equal(child_end(&c), 0);
+}
+
 /* The keeper is nobody's child, and no signal tells of it */
 
 static volatile sig_atomic_t sigchld;
@@ -582,7 +645,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(two_members_udp),      cmocka_unit_test(connect_to_kernel),
         cmocka_unit_test(kernel_connects),      cmocka_unit_test(fork_inherits),
         cmocka_unit_test(exec_rejoins),         cmocka_unit_test(fds_again),
-        cmocka_unit_test(fds_are_high),         cmocka_unit_test(start_is_unseen),
+        cmocka_unit_test(fds_are_high),         cmocka_unit_test(file_size_limit),
+        cmocka_unit_test(address_space_limit),
+        cmocka_unit_test(start_is_unseen),
         cmocka_unit_test(without_privilege),    cmocka_unit_test(without_node),
         cmocka_unit_test(without_keeper),       cmocka_unit_test(name_taken),
         cmocka_unit_test(stranger_needs_token), cmocka_unit_test(no_such_session),
