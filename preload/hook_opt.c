@@ -157,7 +157,9 @@ long my_getsockopt(int fd, struct file *f, int level, int name, void *val, sockl
     if (is_so_error(level, name)) {
         int so_error = (int)-errno_of(-(int64_t)sock_take_error(s));
         n = min_size(n, sizeof so_error);
-        memcpy(val, &so_error, n);
+        if (n > 0) { /* with no room there may be no buffer */
+            memcpy(val, &so_error, n);
+        }
     } else {
         err = sock_getopt(the_stack(), env, s, level, plain_name(level, name), val, &n);
     }

@@ -16,7 +16,8 @@ judge() # NAME STATUS
     else
         failed=$((failed + 1))
         echo "FAIL: $1"
-        head -n 200 "$log"
+        grep -E '(error|warning|portability):' "$log" | sort -u | head -n 100 || true
+        head -n 100 "$log"
     fi
 }
 
