@@ -43,6 +43,9 @@ MAKEFLAGS += --no-print-directory
 
 obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
 
+# Of a list of tests those with T in their name; all of them without T.
+pick = $(if $(T),$(foreach x,$(1),$(if $(findstring $(T),$(x)),$(x))),$(1))
+
 CORE_SRC  := $(wildcard core/*.c)
 TUN_SRC   := $(filter-out tun/keeper.c,$(wildcard tun/*.c))
 PRE_SRC   := $(wildcard preload/*.c)

@@ -10,5 +10,6 @@ $(BUILD)/conform/%: tests/conform/%.c tests/conform/conform.h
 
 .PHONY: conform
 conform: $(CONFORM) $(BUILD)/libstandin.so $(BUILD)/standin-keeper ## each conformance program on the kernel and on us, with a diff
-	$(Q)tests/conform/run.sh $(abspath $(BUILD)/conform) $(abspath $(BUILD)/libstandin.so) \
-	    $(abspath $(BUILD)/standin-keeper) $(abspath $(BUILD)/conform/out) $(T)
+	$(Q)$(if $(call pick,$(CONFORM)),tests/conform/run.sh $(abspath $(BUILD)/conform) \
+	    $(abspath $(BUILD)/libstandin.so) $(abspath $(BUILD)/standin-keeper) \
+	    $(abspath $(BUILD)/conform/out) $(if $(T),$(notdir $(call pick,$(CONFORM)))),:)

@@ -27,5 +27,5 @@ drill: $(DRILL) ## the runner of packet scripts
 check-drill-self: $(DRILL)
 	$(Q)tests/drill/selftest.sh $(DRILL)
 
-check-drill: $(DRILL) check-drill-self ## packet scripts on the stack, in virtual time
-	$(Q)$(DRILL) --both $(DRILL_PKT)
+check-drill: $(DRILL) $(if $(T),,check-drill-self) ## packet scripts on the stack, in virtual time
+	$(Q)$(if $(call pick,$(DRILL_PKT)),$(DRILL) --both $(call pick,$(DRILL_PKT)),:)

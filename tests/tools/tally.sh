@@ -2,7 +2,7 @@
 # tally.sh [VARIABLE=VALUE... --] SUITE... - runs suites (make targets) one after the other and adds up what they say.
 #
 # A suite's output goes to $BUILD/check/SUITE.log. Counted are cmocka's closing lines and lines of the form
-# "N passed, N failed[, N skipped]"; a line "SKIP: what: why" is repeated at the end. A suite that ends badly without
+# "N passed, N failed[, N skipped]"; a line "SKIP: what: why" or "skip  what: why" is repeated at the end. A suite that ends badly without
 # naming a failure counts as one. T=WORD runs only the suites with WORD in their name; where no suite has it, all of
 # them run with T in their environment and choose themselves.
 set -euo pipefail
@@ -33,6 +33,11 @@ done
 if ((${#chosen[@]} > 0)); then
     suites=("${chosen[@]}")
     T=
+elif [[ -n $T ]]; then # each of these is one whole
+    for s in "${suites[@]}"; do
+        [[ $s =~ ^check-(symbols|tidy|cites)$ ]] || chosen+=("$s")
+    done
+    suites=("${chosen[@]}")
 fi
 
 # Three numbers from a log: passed, failed, skipped.
@@ -70,7 +75,7 @@ for s in "${suites[@]}"; do
 done
 
 for s in "${suites[@]}"; do
-    grep -hE '^SKIP: ' "$logs/$s.log" | sort -u | sed 's/^SKIP: /  skipped: /' || true
+    grep -hE '^(SKIP: |skip  )' "$logs/$s.log" | sort -u | sed -E 's/^(SKIP: |skip  )/  skipped: /' || true
 done
 for s in "${bad[@]}"; do
     echo
