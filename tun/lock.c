@@ -7,6 +7,9 @@
  * waiter with EOWNERDEAD. That one finds a stack in the middle of a change: stack_recover makes the
  * indices anew, and the lock is consistent again.
  *
+ * A holder that is stopped (SIGSTOP) would stop everybody. Who waits longer than STOPPED_AFTER looks
+ * whether that is so; the holder is then continued, leaves, and stops itself again.
+ *
  * A turn under the lock takes a few microseconds, so a contender first spins about that long, then
  * sleeps in the kernel.
  *
@@ -25,15 +28,19 @@
 #include "tun/lock.h"
 
 #include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/timerfd.h>
 #include <time.h>
 
 #include "core/check.h"
 #include "tun/sysio.h"
 
-#define SPIN_MAX   64 /* pauses of about 40 ns */
-#define WAKE_BATCH 16
-#define REAL_FRESH (10 * MSEC) /* how long the distance of the two clocks is believed */
+#define STOPPED_AFTER (20 * MSEC) /* of waiting: has the holder been stopped? */
+#define SPIN_MAX      64          /* pauses of about 40 ns */
+#define WAKE_BATCH    16
+#define REAL_FRESH    (10 * MSEC) /* how long the distance of the two clocks is believed */
 
 static __thread uint32_t my_tid __attribute__((tls_model("initial-exec")));
 
@@ -96,7 +103,51 @@ static int spin(pthread_mutex_t *m)
             }
         }
     }
-    return pthread_mutex_lock(m);
+    return EBUSY;
+}
+
+/* Whether all of the process is stopped by a signal (not by a debugger). */
+static bool is_stopped(int32_t pid)
+{
+    char path[32], text[256];
+
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    int fd = sys_open(path, O_RDONLY | O_CLOEXEC);
+    long n = fd < 0 ? fd : sys_read(fd, text, sizeof text - 1);
+    sys_close(fd);
+    if (n <= 0) {
+        return false;
+    }
+    text[n] = 0;
+    const char *name_end = strrchr(text, ')');
+    return name_end && name_end[1] == ' ' && name_end[2] == 'T';
+}
+
+/* The holder was stopped inside (SIGSTOP cannot be postponed): it goes on until it has left, and
+ * stops itself again there (session_unlock). */
+static void help_out(struct arena *a)
+{
+    struct member *holder = &a->member[a->lock_owner % MEMBERS_MAX];
+
+    if (holder->pid > 0 && is_stopped(holder->pid)) {
+        __atomic_store_n(&holder->stop_again, 1, __ATOMIC_SEQ_CST);
+        sys3(SYS_kill, holder->pid, SIGCONT, 0);
+    }
+}
+
+static int wait_for(struct arena *a)
+{
+    for (;;) {
+        struct timespec until;
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        nsec at = (nsec)until.tv_sec * SEC + until.tv_nsec + STOPPED_AFTER;
+        until = (struct timespec){.tv_sec = at / SEC, .tv_nsec = at % SEC};
+        int err = pthread_mutex_clocklock(&a->lock, CLOCK_MONOTONIC, &until);
+        if (err != ETIMEDOUT) {
+            return err;
+        }
+        help_out(a);
+    }
 }
 
 /* The lock is ours: fills env, and mends what a dead holder left. */
@@ -126,6 +177,9 @@ void session_lock(struct session *s, struct env *env)
     int err = pthread_mutex_trylock(m);
     if (UNLIKELY(err == EBUSY)) {
         err = spin(m);
+        if (err == EBUSY) {
+            err = wait_for(s->arena);
+        }
     }
     taken(s, env, err);
 }
@@ -196,6 +250,13 @@ static unsigned take_wakes(struct stack *st, uint32_t out[WAKE_BATCH])
     return n;
 }
 
+/* Somebody had us go on to leave the lock: we were to be stopped. */
+static void stop_again(struct session *s)
+{
+    __atomic_store_n(&s->arena->member[s->me].stop_again, 0, __ATOMIC_SEQ_CST);
+    sys3(SYS_kill, sys_getpid(), SIGSTOP, 0);
+}
+
 void session_unlock(struct session *s, struct env *env)
 {
     uint32_t wake[WAKE_BATCH];
@@ -207,6 +268,9 @@ void session_unlock(struct session *s, struct env *env)
         pthread_mutex_unlock(&s->arena->lock);
         for (unsigned i = 0; i < n; i++) {
             wake_send(s, wake[i]);
+        }
+        if (UNLIKELY(__atomic_load_n(&s->arena->member[s->me].stop_again, __ATOMIC_RELAXED))) {
+            stop_again(s);
         }
         if (more) {
             session_lock(s, env);

@@ -50,6 +50,7 @@ struct member {
     uint32_t
         loop_seen;   /* arm_seq when its loop last registered: equal means it stands behind all */
     uint32_t parent; /* whose fork made it; 0: nobody's */
+    uint32_t stop_again; /* atomic: it was continued to leave the lock, and stops itself there */
     char comm[16];
 };
 
