@@ -44,7 +44,7 @@ MAKEFLAGS += --no-print-directory
 obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
 
 # Of a list of tests those with T in their name; all of them without T.
-pick = $(if $(T),$(foreach x,$(1),$(if $(findstring $(T),$(x)),$(x))),$(1))
+pick = $(strip $(if $(T),$(foreach x,$(1),$(if $(findstring $(T),$(x)),$(x))),$(1)))
 
 CORE_SRC  := $(wildcard core/*.c)
 TUN_SRC   := $(filter-out tun/keeper.c,$(wildcard tun/*.c))
@@ -85,8 +85,12 @@ NETNS = +$(Q)MAKE='$(MAKE)' BUILD='$(BUILD)' T='$(T)' tests/tools/netns.sh
 .PHONY: check check-core check-symbols check-tidy check-preload demo bench deps cites
 check: ## every test, as root, in a network namespace of its own; T=WORD runs those with WORD in the name
 	+$(Q)$(MAKE) deps
-	+$(Q)$(MAKE) -j$(JOBS) all $(UNIT)
+	+$(Q)$(MAKE) -j$(JOBS) built
 	$(NETNS) tests/tools/tally.sh $(QUICK_SUITES) $(TUN_SUITES)
+
+.PHONY: built
+built: all $(UNIT)
+	@:
 
 check-core: $(BUILD)/libcore.a ## the part without privileges: unit tests, scripts, symbols, form
 	$(TALLY) $(QUICK_SUITES)
@@ -113,7 +117,7 @@ demo: ## curl and nginx, unmodified, over the stack, with the handshake and the 
 
 bench: ## ours against the kernel's, interleaved; QUICK=1: fewer pairs; T=NAME: one of them
 	+$(Q)$(MAKE) deps
-	+$(Q)$(MAKE) -j$(JOBS) all bench-programs
+	+$(Q)$(MAKE) -j$(JOBS) bench-programs
 	$(NETNS) tests/bench/run.py
 
 deps: ## install the Debian packages that are missing (as root)

@@ -8,4 +8,5 @@ $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o
 	$(Q)$(CC) $(SAN) $(LDFLAGS) -o $@ $<
 
 .PHONY: bench-programs
-bench-programs: $(BENCH)
+bench-programs: all $(BENCH)
+	@:
