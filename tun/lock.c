@@ -7,8 +7,8 @@
  * waiter with EOWNERDEAD. That one finds a stack in the middle of a change: stack_recover makes the
  * indices anew, and the lock is consistent again.
  *
- * A holder that is stopped (SIGSTOP) would stop everybody. Who waits longer than STOPPED_AFTER looks
- * whether that is so; the holder is then continued, leaves, and stops itself again.
+ * A holder that is stopped (SIGSTOP) would stop everybody. Who waits longer than STOPPED_AFTER
+ * looks whether that is so; the holder is then continued, leaves, and stops itself again.
  *
  * A turn under the lock takes a few microseconds, so a contender first spins about that long, then
  * sleeps in the kernel.
