@@ -125,17 +125,26 @@ deps: ## install the Debian packages that are missing (as root)
 
 # Sanitizers have build folders of their own. Only what runs in one process without the library is meant.
 SAN_SUITES := check-unit $(call have,check-drill,tests/drill.mk)
-.PHONY: asan tsan cover
+ASAN  = BUILD=$(BUILD)-asan SAN='-fsanitize=address,undefined -fno-sanitize-recover=all' \
+        OPT='-O1 -g -fno-omit-frame-pointer'
+TSAN  = BUILD=$(BUILD)-tsan SAN=-fsanitize=thread OPT='-O1 -g'
+COVER = BUILD=$(BUILD)-cover SAN=--coverage OPT='-O0 -g'
+.PHONY: in-process asan tsan cover
+in-process: $(UNIT) $(DRILL)
+	@:
+
 asan: ## the in-process tests under the address and undefined-behaviour sanitizers
-	$(TALLY) BUILD=$(BUILD)-asan SAN='-fsanitize=address,undefined -fno-sanitize-recover=all' \
-	    OPT='-O1 -g -fno-omit-frame-pointer' -- $(SAN_SUITES)
+	+$(Q)$(MAKE) -j$(JOBS) $(ASAN) in-process
+	$(TALLY) $(ASAN) -- $(SAN_SUITES)
 
 tsan: ## the in-process tests under the thread sanitizer
-	$(TALLY) BUILD=$(BUILD)-tsan SAN=-fsanitize=thread OPT='-O1 -g' -- $(SAN_SUITES)
+	+$(Q)$(MAKE) -j$(JOBS) $(TSAN) in-process
+	$(TALLY) $(TSAN) -- $(SAN_SUITES)
 
 cover: ## lines and branches that the in-process tests reach
 	$(Q)rm -rf $(BUILD)-cover
-	$(TALLY) BUILD=$(BUILD)-cover SAN=--coverage OPT='-O0 -g' -- $(SAN_SUITES)
+	+$(Q)$(MAKE) -j$(JOBS) $(COVER) in-process
+	$(TALLY) $(COVER) -- $(SAN_SUITES)
 	$(Q)tests/tools/cover.sh $(BUILD)-cover
 
 C_FILES = $(shell git ls-files '*.c' '*.h' 2>/dev/null || find . -name '*.[ch]' -not -path './build*')
