@@ -9,7 +9,7 @@ awk '
     /^File / { file = $2; gsub(/\047/, "", file); ours = file ~ /^(core|tun|preload)\/.*\.c$/ }
     /^Lines executed:/ && ours { split($2, a, /[:%]/); lines[file] = a[2] + 0; of[file] = $4 + 0 }
     /^Branches executed:/ && ours { split($2, a, /[:%]/); branches[file] = a[2] + 0 }
-    /^Creating|^No branches|^$/ { ours = 0 } # the total of all files follows without a name
+    /^(Calls executed|No calls)/ { ours = 0 } # the total of all files follows without a name
     END {
         for (f in lines) {
             printf "  %-28s %6.1f %% of %5d lines, %6.1f %% of branches\n", f, lines[f], of[f], branches[f]
