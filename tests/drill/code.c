@@ -38,22 +38,77 @@ static const char prologue[] =
     "        sys.exit(1)\n";
 
 /* Every field of struct lx_tcp_info, in its order. */
-/* clang-format off: version 14 changes its mind about this list each time */
-#define INFO_FIELDS(F) \
-    F(state) F(ca_state) F(retransmits) F(probes) F(backoff) F(options) F(snd_wscale) \
-    F(rcv_wscale) F(delivery_rate_app_limited) F(fastopen_client_fail) F(rto) F(ato) \
-    F(snd_mss) F(rcv_mss) F(unacked) F(sacked) F(lost) F(retrans) F(fackets) F(last_data_sent) \
-    F(last_ack_sent) F(last_data_recv) F(last_ack_recv) F(pmtu) F(rcv_ssthresh) F(rtt) \
-    F(rttvar) F(snd_ssthresh) F(snd_cwnd) F(advmss) F(reordering) F(rcv_rtt) F(rcv_space) \
-    F(total_retrans) F(pacing_rate) F(max_pacing_rate) F(bytes_acked) F(bytes_received) \
-    F(segs_out) F(segs_in) F(notsent_bytes) F(min_rtt) F(data_segs_in) F(data_segs_out) \
-    F(delivery_rate) F(busy_time) F(rwnd_limited) F(sndbuf_limited) F(delivered) \
-    F(delivered_ce) F(bytes_sent) F(bytes_retrans) F(dsack_dups) F(reord_seen) F(rcv_ooopack) \
-    F(snd_wnd) F(rcv_wnd) F(rehash) F(total_rto) F(total_rto_recoveries) F(total_rto_time) \
-    F(received_ce) F(delivered_e1_bytes) F(delivered_e0_bytes) F(delivered_ce_bytes) \
-    F(received_e1_bytes) F(received_e0_bytes) F(received_ce_bytes) F(accecn_fail_mode) \
+#define INFO_FIELDS(F)           \
+    F(state)                     \
+    F(ca_state)                  \
+    F(retransmits)               \
+    F(probes)                    \
+    F(backoff)                   \
+    F(options)                   \
+    F(snd_wscale)                \
+    F(rcv_wscale)                \
+    F(delivery_rate_app_limited) \
+    F(fastopen_client_fail)      \
+    F(rto)                       \
+    F(ato)                       \
+    F(snd_mss)                   \
+    F(rcv_mss)                   \
+    F(unacked)                   \
+    F(sacked)                    \
+    F(lost)                      \
+    F(retrans)                   \
+    F(fackets)                   \
+    F(last_data_sent)            \
+    F(last_ack_sent)             \
+    F(last_data_recv)            \
+    F(last_ack_recv)             \
+    F(pmtu)                      \
+    F(rcv_ssthresh)              \
+    F(rtt)                       \
+    F(rttvar)                    \
+    F(snd_ssthresh)              \
+    F(snd_cwnd)                  \
+    F(advmss)                    \
+    F(reordering)                \
+    F(rcv_rtt)                   \
+    F(rcv_space)                 \
+    F(total_retrans)             \
+    F(pacing_rate)               \
+    F(max_pacing_rate)           \
+    F(bytes_acked)               \
+    F(bytes_received)            \
+    F(segs_out)                  \
+    F(segs_in)                   \
+    F(notsent_bytes)             \
+    F(min_rtt)                   \
+    F(data_segs_in)              \
+    F(data_segs_out)             \
+    F(delivery_rate)             \
+    F(busy_time)                 \
+    F(rwnd_limited)              \
+    F(sndbuf_limited)            \
+    F(delivered)                 \
+    F(delivered_ce)              \
+    F(bytes_sent)                \
+    F(bytes_retrans)             \
+    F(dsack_dups)                \
+    F(reord_seen)                \
+    F(rcv_ooopack)               \
+    F(snd_wnd)                   \
+    F(rcv_wnd)                   \
+    F(rehash)                    \
+    F(total_rto)                 \
+    F(total_rto_recoveries)      \
+    F(total_rto_time)            \
+    F(received_ce)               \
+    F(delivered_e1_bytes)        \
+    F(delivered_e0_bytes)        \
+    F(delivered_ce_bytes)        \
+    F(received_e1_bytes)         \
+    F(received_e0_bytes)         \
+    F(received_ce_bytes)         \
+    F(accecn_fail_mode)          \
     F(accecn_opt_seen)
-/* clang-format on */
 
 static void add_info(struct str *out, const struct lx_tcp_info *info)
 {
