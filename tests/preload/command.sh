@@ -189,6 +189,22 @@ named_addresses()
     cmp "$work/got" "$work/www/piece"
 }
 
+# A plain user, in a user and network namespace of one's own, where the device may be opened by all.
+without_root()
+{
+    mkdir -p "$work/parts"
+    cp "$STANDIN" "$BUILD/libstandin.so" "$BUILD/standin-keeper" "$work/parts/"
+    # shellcheck disable=SC2016 # for the inner shell
+    unshare --mount sh -c '
+        mount -t tmpfs none /dev/net
+        mknod -m 0666 /dev/net/tun c 10 200
+        exec setpriv --reuid 65534 --regid 65534 --clear-groups unshare -rn "$0" run -v curl -sS -m 5 \
+            http://10.77.0.1:1/' "$work/parts/standin" 2>"$work/err" || rc=$?
+    cat "$work/err"
+    grep -q 'the stack is' "$work/err"
+    ((rc == 7)) # curl: refused, by the kernel at the other end
+}
+
 rc=0
 serve
 make_file piece 1
@@ -215,5 +231,10 @@ check "inside a session a program joins it" nested
 check "-v says on stderr what the session is" verbose
 check "a second session takes another subnet" two_sessions
 check "addresses by option and by variable" named_addresses
+if ((EUID == 0)) && unshare --mount setpriv --reuid 65534 --regid 65534 --clear-groups unshare -rn true 2>/dev/null; then
+    check "without root, in a namespace of one's own" without_root
+else
+    skip "without root" "needs root to begin with, and user namespaces"
+fi
 check "nothing is left behind" clean
 finish
