@@ -14,6 +14,7 @@
 #ifndef STANDIN_PRELOAD_ENTER_H
 #define STANDIN_PRELOAD_ENTER_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -25,6 +26,8 @@ enum {
     INTERRUPTED = 1,            /* a handler of the program */
     INTERRUPTED_NO_RESTART = 2, /* one without SA_RESTART */
 };
+
+#define KEPT_MAX 3
 
 struct loop;
 
@@ -38,7 +41,9 @@ struct thread_state {
     bool fork_owed;   /* ... and has not told it yet */
     uint32_t forking; /* its child's member index */
     bool held; /* the stack's lock is ours; true for too long if a handler jumped out of a fault */
-    uint64_t postponed;     /* signals (bit sig - 1) that wait, blocked, until depth is 0 */
+    uint64_t postponed;       /* signals (bit sig - 1) that wait, blocked, until depth is 0 */
+    siginfo_t kept[KEPT_MAX]; /* of the first of them */
+    unsigned nkept;
     uint32_t interrupted;   /* INTERRUPTED* */
     bool async_cancel;      /* in sleep_epoll: cancellation is asynchronous */
     bool ends;              /* the destructor of sleep.c is set for this thread */

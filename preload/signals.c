@@ -3,11 +3,12 @@
  * and yet runs with a genuine frame. Before every handler stands `wrapper`, with the program's own
  * mask and flags.
  *
- *   depth > 0    The wrapper blocks the signal, queues it to its own thread again with its siginfo
- *                (rt_tgsigqueueinfo), adds it to the mask that its return restores, and returns.
- *                Leaving the stack unblocks it, and the kernel delivers it again: siginfo,
- *                SA_ONSTACK, SA_RESTART, siglongjmp and signalfd all work as ever. The kernel
- *                keeps the siginfo meanwhile, for all signals and without memory in every thread.
+ *   depth > 0    The wrapper keeps the siginfo, adds the signal to the mask that its return restores,
+ *                and returns. On leaving the stack the signal is queued to its own thread again
+ *                (rt_tgsigqueueinfo) and unblocked, and the kernel delivers it: siginfo, SA_ONSTACK,
+ *                SA_RESTART, siglongjmp and signalfd all work as ever. When there is no room to keep
+ *                it, it is queued at once. (Not always: valgrind ignores the mask in the frame, and
+ *                the signal would come again before the thread has made a step.)
  *   depth == 0   If the thread sleeps for the stack, it is unmarked as a sleeper, so that the
  *                handler may call anything or jump away; a sleep it was about to begin is diverted
  *                (sleep.h). Then the program's handler runs.
@@ -65,24 +66,41 @@ static bool at_once(int sig)
     return set & bit(sig);
 }
 
-static void postpone(int sig, siginfo_t *info, ucontext_t *uc)
+static void queue_again(int sig, const siginfo_t *info)
 {
-    uint64_t set = bit(sig);
     long pid = sys3(SYS_getpid, 0, 0, 0);
     long tid = sys3(SYS_gettid, 0, 0, 0);
-    sys4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&set, 0, sizeof set); /* SA_NODEFER */
     if (sys4(SYS_rt_tgsigqueueinfo, pid, tid, sig, (long)info) < 0) {
         sys3(SYS_tgkill, pid, tid, sig); /* RLIMIT_SIGPENDING: at least the signal */
     }
-    sigaddset(&uc->uc_sigmask, sig);
-    self.postponed |= set;
 }
 
+static void postpone(int sig, const siginfo_t *info, ucontext_t *uc)
+{
+    uint64_t set = bit(sig);
+    sigaddset(&uc->uc_sigmask, sig);
+    self.postponed |= set;
+    if (self.nkept < KEPT_MAX) {
+        self.kept[self.nkept++] = *info;
+    } else {
+        sys4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&set, 0, sizeof set); /* SA_NODEFER */
+        queue_again(sig, info);
+    }
+}
+
+/* With everything blocked: a handler that jumps away in the middle would leave the rest behind. */
 void signals_flush(void)
 {
-    uint64_t set = self.postponed;
+    uint64_t all = ~0ull;
+    uint64_t mask;
+    sys4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&mask, sizeof all);
+    for (unsigned i = 0; i < self.nkept; i++) {
+        queue_again(self.kept[i].si_signo, &self.kept[i]);
+    }
+    mask &= ~self.postponed;
+    self.nkept = 0;
     self.postponed = 0;
-    sys4(SYS_rt_sigprocmask, SIG_UNBLOCK, (long)&set, 0, sizeof set);
+    sys4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&mask, 0, sizeof mask);
 }
 
 /* As the kernel resets a disposition: mask and flags stay. */
