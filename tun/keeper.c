@@ -121,7 +121,7 @@ int main(void)
     }
     struct session_result r = begin(&k, &o, fds);
     k.starter_fd = r.code == SESSION_OK && !o.resume ? fds[0] : -1;
-    k.starter = k.starter_fd >= 0 ? peer_pid() : 0;
+    k.starter = r.code == SESSION_OK && !o.resume ? peer_pid() : 0;
     fd_send(KEEPER_FD, &r, sizeof r, NULL, 0);
     sys_close(KEEPER_FD);
     if (r.code != SESSION_OK) {
