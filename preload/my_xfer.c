@@ -392,19 +392,34 @@ static long send_twin(const struct call *c, const struct addr *to)
     }
 }
 
-/* Entered; leaves. */
-static long send_stack(struct call *c, size_t n, const struct endpoint *to)
+/* One try, with what the control messages ask for. Entered. */
+static int64_t send_once(struct call *c, size_t n, const struct endpoint *to, struct send_ctl *ctl)
 {
+    struct stack *st = the_stack();
     struct sock *s = c->ref.s;
-    nsec timeout = s->opt.sndtimeo;
+    struct sock saved;
+    bool plain = ctl->ttl < 0 && ctl->tos < 0 && !ctl->have_src;
+    if (!plain && xfer_ctl_on(st, c->env, s, ctl, &saved) < 0) {
+        return -ERR_INVAL;
+    }
+    int64_t took = sock_send(st, c->env, s, (const struct span *)c->v, n, (uint32_t)c->flags, to);
+    if (!plain) {
+        xfer_ctl_off(s, &saved);
+    }
+    return took;
+}
+
+/* Entered; leaves. */
+static long send_stack(struct call *c, size_t n, const struct endpoint *to, struct send_ctl *ctl)
+{
+    nsec timeout = c->ref.s->opt.sndtimeo;
     struct block b = {.sock = c->ref,
                       .events = LX_POLLOUT,
                       .kernel_fd = {-1, -1},
                       .deadline = block_deadline(timeout),
                       .restart = timeout == 0};
     for (;;) {
-        int64_t took =
-            sock_send(the_stack(), c->env, s, (const struct span *)c->v, n, (uint32_t)c->flags, to);
+        int64_t took = send_once(c, n, to, ctl);
         if (took != -ERR_AGAIN || (nonblocking(c) && !poke(c))) {
             leave(c->env);
             return errno_of(took);
@@ -436,10 +451,15 @@ static long send_dgram(struct call *c, size_t n)
     if (named && !s->bound_addr && decide_dest(&to.addr) != FILE_WHY_STACK) {
         return send_twin(c, &to.addr);
     }
+    struct send_ctl ctl;
+    int err = xfer_ctl(x->msg, &ctl);
+    if (err < 0) {
+        return err;
+    }
     if (!hook_enter(&c->env, &c->ref)) {
         return -EBADF;
     }
-    return send_stack(c, n, named ? &to : NULL);
+    return send_stack(c, n, named ? &to : NULL, &ctl);
 }
 
 /* ------------------------------------------------------------------ sending */
@@ -520,10 +540,6 @@ long my_sendmsg(int fd, struct file *f, const struct msghdr *msg, int flags)
     }
     if (msg->msg_iovlen > XFER_IOV_MAX) {
         return -EMSGSIZE;
-    }
-    int err = xfer_cmsg_check(msg);
-    if (err < 0) {
-        return err;
     }
     socklen_t len = msg->msg_namelen;
     struct xfer x = {.iov = msg->msg_iov,

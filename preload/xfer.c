@@ -13,7 +13,9 @@
 #include <string.h>
 #include <sys/time.h>
 
+#include "core/abi.h"
 #include "core/check.h"
+#include "preload/decide.h"
 #include "preload/hook.h"
 #include "preload/sa.h"
 
@@ -160,19 +162,138 @@ void xfer_cmsg(struct msghdr *msg, const struct recv_info *info, const struct so
     msg->msg_flags = (int)info->flags | (c.cut ? MSG_CTRUNC : 0);
 }
 
-int xfer_cmsg_check(const struct msghdr *msg)
+/* One number within [low, high] in a message of exactly that size. */
+static int ctl_number(const struct cmsghdr *h, const uint8_t *data, int low, int high, int *out)
 {
-    if (!msg->msg_control || msg->msg_controllen < sizeof(struct cmsghdr)) {
-        return 0;
+    int v;
+    if (h->cmsg_len == CMSG_LEN(1) && h->cmsg_level == IPPROTO_IP && h->cmsg_type == IP_TOS) {
+        v = *data;
+    } else if (h->cmsg_len == CMSG_LEN(sizeof v)) {
+        memcpy(&v, data, sizeof v);
+    } else {
+        return -EINVAL;
     }
-    size_t at = 0;
-    while (msg->msg_controllen - at >= sizeof(struct cmsghdr)) {
-        struct cmsghdr h;
-        memcpy(&h, (const uint8_t *)msg->msg_control + at, sizeof h);
-        if (h.cmsg_len < sizeof h || h.cmsg_len > msg->msg_controllen - at) {
+    if (v < low || v > high) {
+        return -EINVAL;
+    }
+    *out = v;
+    return 0;
+}
+
+static int ctl_ip4(const struct cmsghdr *h, const uint8_t *data, struct send_ctl *out)
+{
+    struct in_pktinfo p;
+    switch (h->cmsg_type) {
+    case IP_TTL:
+        return ctl_number(h, data, 1, 255, &out->ttl);
+    case IP_TOS:
+        return ctl_number(h, data, 0, 255, &out->tos);
+    case IP_PKTINFO:
+        if (h->cmsg_len != CMSG_LEN(sizeof p)) {
             return -EINVAL;
         }
-        at += min_size(CMSG_ALIGN(h.cmsg_len), msg->msg_controllen - at);
+        memcpy(&p, data, sizeof p);
+        out->have_src = p.ipi_spec_dst.s_addr != 0;
+        out->src = addr_of4((const uint8_t *)&p.ipi_spec_dst);
+        return 0;
+    default:
+        return -EINVAL;
+    }
+}
+
+static int ctl_ip6(const struct cmsghdr *h, const uint8_t *data, struct send_ctl *out)
+{
+    struct in6_pktinfo p;
+    switch (h->cmsg_type) {
+    case IPV6_HOPLIMIT:
+        return ctl_number(h, data, -1, 255, &out->ttl);
+    case IPV6_TCLASS:
+        return ctl_number(h, data, -1, 255, &out->tos);
+    case IPV6_PKTINFO:
+        if (h->cmsg_len < CMSG_LEN(sizeof p)) {
+            return -EINVAL;
+        }
+        memcpy(&p, data, sizeof p);
+        out->src = addr_of6(p.ipi6_addr.s6_addr);
+        out->have_src = !addr_is_any(&out->src);
+        return 0;
+    default:
+        return -EINVAL;
+    }
+}
+
+int xfer_ctl(const struct msghdr *msg, struct send_ctl *out)
+{
+    *out = (struct send_ctl){.ttl = -1, .tos = -1};
+    size_t total = msg && msg->msg_control ? msg->msg_controllen : 0;
+    size_t at = 0;
+    while (total - at >= sizeof(struct cmsghdr)) {
+        const uint8_t *p = (const uint8_t *)msg->msg_control + at;
+        struct cmsghdr h;
+        int err = 0;
+        memcpy(&h, p, sizeof h);
+        if (h.cmsg_len < sizeof h || h.cmsg_len > total - at) {
+            return -EINVAL;
+        }
+        if (h.cmsg_level == IPPROTO_IP) {
+            err = ctl_ip4(&h, p + CMSG_LEN(0), out);
+        } else if (h.cmsg_level == IPPROTO_IPV6) {
+            err = ctl_ip6(&h, p + CMSG_LEN(0), out);
+        }
+        if (err < 0) {
+            return err;
+        }
+        at += min_size(CMSG_ALIGN(h.cmsg_len), total - at);
     }
     return 0;
+}
+
+/* A port of its own before the source is lent: the port must not be bound to that address. */
+static int ctl_bind(struct stack *st, struct env *env, struct sock *s)
+{
+    if (s->bound) {
+        return 0;
+    }
+    struct endpoint any = {.addr = s->family == LX_AF_INET6 ? addr_any6 : addr_any4};
+    return sock_bind(st, env, s, &any, true);
+}
+
+int xfer_ctl_on(struct stack *st, struct env *env, struct sock *s, struct send_ctl *c,
+                struct sock *saved)
+{
+    if (c->have_src && !decide_ours(&c->src)) {
+        return -EINVAL;
+    }
+    int err = c->have_src ? ctl_bind(st, env, s) : 0;
+    *saved = *s;
+    if (err < 0) {
+        return (int)errno_of(err);
+    }
+    if (c->ttl >= 0) {
+        s->opt.ttl = (int16_t)c->ttl;
+        s->opt.hoplimit = (int16_t)c->ttl;
+        s->opt.mcast_ttl = (int16_t)c->ttl;
+    }
+    if (c->tos >= 0) {
+        s->opt.tos = (uint8_t)c->tos;
+        s->opt.tclass = (uint8_t)c->tos;
+    }
+    if (c->have_src) {
+        s->flow.laddr = c->src;
+        s->bound_addr = true;
+    }
+    return 0;
+}
+
+void xfer_ctl_off(struct sock *s, const struct sock *saved)
+{
+    s->opt.ttl = saved->opt.ttl;
+    s->opt.hoplimit = saved->opt.hoplimit;
+    s->opt.mcast_ttl = saved->opt.mcast_ttl;
+    s->opt.tos = saved->opt.tos;
+    s->opt.tclass = saved->opt.tclass;
+    if (saved->bound) { /* else the send itself has bound it */
+        s->flow.laddr = saved->flow.laddr;
+    }
+    s->bound_addr = saved->bound_addr;
 }

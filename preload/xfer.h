@@ -23,7 +23,21 @@ long xfer_load(const struct iovec *iov, size_t n, size_t skip, bool null_ok, str
 /* Fills msg's control part and flags from what was received. ifindex: of the stack's device. */
 void xfer_cmsg(struct msghdr *msg, const struct recv_info *info, const struct sock *s, int ifindex);
 
-/* Whether the control messages of a sendmsg are well-formed: 0 or -EINVAL. */
-int xfer_cmsg_check(const struct msghdr *msg);
+/* What the control messages of a sendmsg ask for, for this datagram only. */
+struct send_ctl {
+    int ttl; /* hop limit of either family; -1: not asked for */
+    int tos; /* or traffic class; -1 */
+    struct addr src;
+    bool have_src;
+};
+
+/* Reads them: 0, or -EINVAL when they are malformed or unknown, as Linux says. */
+int xfer_ctl(const struct msghdr *msg, struct send_ctl *out);
+
+/* Puts them on, and takes them off again; entered, around sock_send. -EINVAL: a source that is not
+ * ours. */
+int xfer_ctl_on(struct stack *st, struct env *env, struct sock *s, struct send_ctl *c,
+                struct sock *saved);
+void xfer_ctl_off(struct sock *s, const struct sock *saved);
 
 #endif
