@@ -3,12 +3,12 @@
  * and yet runs with a genuine frame. Before every handler stands `wrapper`, with the program's own
  * mask and flags.
  *
- *   depth > 0    The wrapper keeps the siginfo, adds the signal to the mask that its return restores,
- *                and returns. On leaving the stack the signal is queued to its own thread again
- *                (rt_tgsigqueueinfo) and unblocked, and the kernel delivers it: siginfo, SA_ONSTACK,
- *                SA_RESTART, siglongjmp and signalfd all work as ever. When there is no room to keep
- *                it, it is queued at once. (Not always: valgrind ignores the mask in the frame, and
- *                the signal would come again before the thread has made a step.)
+ *   depth > 0    The wrapper keeps the siginfo, adds the signal to the mask that its return
+ *                restores, and returns. On leaving the stack the signal is queued to its own thread
+ *                again (rt_tgsigqueueinfo) and unblocked, and the kernel delivers it: siginfo,
+ *                SA_ONSTACK, SA_RESTART, siglongjmp and signalfd all work as ever. When there is no
+ *                room to keep it, it is queued at once. (Not always: valgrind ignores the mask in
+ *                the frame, and it would come again before the thread has made a step.)
  *   depth == 0   If the thread sleeps for the stack, it is unmarked as a sleeper, so that the
  *                handler may call anything or jump away; a sleep it was about to begin is diverted
  *                (sleep.h). Then the program's handler runs.
@@ -92,7 +92,7 @@ static void postpone(int sig, const siginfo_t *info, ucontext_t *uc)
 void signals_flush(void)
 {
     uint64_t all = ~0ull;
-    uint64_t mask;
+    uint64_t mask = 0;
     sys4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&mask, sizeof all);
     for (unsigned i = 0; i < self.nkept; i++) {
         queue_again(self.kept[i].si_signo, &self.kept[i]);

@@ -91,7 +91,6 @@ static void none_lost(void)
 {
     pthread_t t, me = pthread_self();
     char buf[512];
-    unsigned long bytes = 0;
     handle(SIG, counting, SA_RESTART);
     pthread_create(&t, NULL, sender, &me);
     while (ran < 100000) {
@@ -102,7 +101,6 @@ static void none_lost(void)
             MUST(n > 0);
             got += (size_t)n;
         }
-        bytes += got;
     }
     pthread_join(t, NULL);
     MUST(sum == 100000ul * 100001 / 2);
