@@ -1,4 +1,5 @@
-/* Control messages of sendmsg: time to live, type of service, source address, and what is refused. */
+/* Control messages of sendmsg: time to live, type of service, source address, and what is
+ * refused. */
 #include "conform.h"
 
 static void show(const char *who, int u)
