@@ -29,7 +29,8 @@ missing() # NAME
 
 mapfile -t sources < <(git ls-files '*.c')
 mapfile -t scripts < <(git ls-files '*.sh' '.ci/run')
-flags=(-std=c11 -I. -fno-strict-aliasing)
+# Names that the fragments give on the command line.
+flags=(-std=c11 -I. -fno-strict-aliasing '-DKEEPER=""' '-DSTANDIN_BUILD_ID=""' '-DBUILD_ID=""')
 
 tidy() # FLAG...: the sources come on stdin
 {
@@ -43,7 +44,8 @@ tidy_all()
 {
     local rc=0
     printf '%s\n' "${sources[@]}" | grep -E '^core/' | tidy || rc=1
-    printf '%s\n' "${sources[@]}" | grep -vE '^core/' |
+    # the conformance programs do on purpose what it warns of: null addresses, negative counts
+    printf '%s\n' "${sources[@]}" | grep -vE '^(core|tests/conform)/' |
         tidy -D_GNU_SOURCE -Wno-macro-redefined || rc=1
     return $rc
 }

@@ -5,7 +5,8 @@
 set -euo pipefail
 
 lib=${1:?symbols.sh LIBCORE.A}
-allowed='^(memcpy|memmove|memset|memcmp|strlen|strcmp|strncmp|crypto_shorthash[a-z0-9_]*)$'
+# bcmp is what clang makes of memcmp(...) == 0
+allowed='^(memcpy|memmove|memset|memcmp|strlen|strcmp|strncmp|bcmp|crypto_shorthash[a-z0-9_]*)$'
 helpers='^(_GLOBAL_OFFSET_TABLE_|__stack_chk_fail|__(u?div|u?mod)(ti|di)3|__popcountdi2)$'
 text='^(v?snprintf)$' # trace.o only
 passed=0 failed=0
