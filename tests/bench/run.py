@@ -5,8 +5,8 @@
 
 One server process on the kernel's stack is the far end of both. Kernel's run: the client in a second network namespace,
 across a veth pair. Our run: the same client binary under LD_PRELOAD in the server's namespace, across the TUN. Each pair
-is one run of each, the order changing from pair to pair; the first pair is a warm-up. ours and kernel are medians, ratio
-is the median of the pairs' ratios, iqr its middle half. nginx-1 turns it round: nginx with one worker is the program on
+is one run of each, the order changing from pair to pair; the first pair is a warm-up. ratio is the median of the pairs'
+ratios, ours and kernel the figures of that pair, iqr the middle half of the ratios. nginx-1 turns it round: nginx with one worker is the program on
 the stack, wrk the kernel-side client.
 
 Environment: QUICK=1 five shorter pairs; T=NAME one measurement; PAIRS=N; PLACE=split|one: both ends on two CPUs (the
@@ -232,7 +232,7 @@ def quartiles(values):
 
 
 def measure(name, unit, better, hold, ours, kernel):
-    a, b, ratios = [], [], []
+    pairs = []  # (ratio, ours, kernel)
     with Idle(hold) as idle:
         for pair in range(PAIRS + 1):
             if pair % 2:
@@ -240,13 +240,12 @@ def measure(name, unit, better, hold, ours, kernel):
             else:
                 y, x = kernel(), ours()
             if pair:
-                a.append(x)
-                b.append(y)
-                ratios.append(x / y)
+                pairs.append((x / y, x, y))
         note = "" if idle.fd is not None or not hold else " note=no-dma-latency"
-    low, mid, high = quartiles(ratios)
-    say(f"bench {name} ours={statistics.median(a):.4g} kernel={statistics.median(b):.4g} "
-        f"ratio={mid:.3f} better={better} iqr={low:.3f}..{high:.3f} pairs={PAIRS} unit={unit}{note}")
+    ratio, x, y = sorted(pairs)[len(pairs) // 2]
+    low, _, high = quartiles([p[0] for p in pairs])
+    say(f"bench {name} ours={x:.4g} kernel={y:.4g} ratio={ratio:.3f} better={better} "
+        f"iqr={low:.3f}..{high:.3f} pairs={len(pairs)} unit={unit}{note}")
 
 
 def wanted(name):
