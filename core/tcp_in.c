@@ -119,6 +119,8 @@ void tcp_established(struct stack *st, struct env *env, struct tcp *c)
     tcp_arm_keep(st, env, c);
 }
 
+static enum drop in_text(struct stack *st, struct env *env, struct tcp *c, struct tcp_seg *seg);
+
 static enum drop in_syn_sent(struct stack *st, struct env *env, struct tcp *c,
                              const struct ip_hdr *ip, struct tcp_seg *seg)
 {
@@ -152,6 +154,11 @@ static enum drop in_syn_sent(struct stack *st, struct env *env, struct tcp *c,
         sock_notify(st, &c->s, LX_POLLOUT | LX_POLLWRNORM);
         tcp_want_ack(st, c, TX_ACK);
         tcp_want_out(st, c);
+        if (seg->len || seg->flags & TCP_FIN) { /* RFC 9293; Linux leaves it to be sent again */
+            seg->seq = seq_add(seg->seq, 1);
+            seg->flags &= (uint16_t)~TCP_SYN;
+            return in_text(st, env, c, seg);
+        }
     } else { /* simultaneous open, MUST-10 */
         tcp_to(st, env, c, TCP_SYN_RCVD);
         txq_at(&c->tx, 0)->at = env->now;
@@ -162,6 +169,15 @@ static enum drop in_syn_sent(struct stack *st, struct env *env, struct tcp *c,
 }
 
 /* ---- TIME-WAIT */
+
+/* Who would take a new connection in this one's place, or NULL. */
+static struct tcp *listener_of(struct stack *st, const struct tcp *c)
+{
+    struct flow f = c->s.flow;
+    struct sock *l = demux_bound(st, LX_IPPROTO_TCP, &f);
+
+    return l && tcp_of(l)->state == TCP_LISTEN ? tcp_of(l) : NULL;
+}
 
 /* RFC 9293 3.10.7.4 with RFC 6191 and, if asked for, RFC 1337. *reuse: the SYN may open a new
  * connection. */
@@ -179,7 +195,7 @@ static enum drop in_time_wait(struct stack *st, struct env *env, struct tcp *c,
         return DROP_TCP_RST;
     }
     if ((seg->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && !older &&
-        (newer || seq_gt(seg->seq, c->rcv.nxt))) {
+        (newer || seq_gt(seg->seq, c->rcv.nxt)) && listener_of(st, c)) {
         *reuse = true;
         return DROP_NONE;
     }
@@ -367,7 +383,8 @@ static enum drop in_ack(struct stack *st, struct env *env, struct tcp *c, const 
  * with a reset. */
 static bool nobody_reads(const struct tcp *c, const struct tcp_seg *seg)
 {
-    return c->s.rcv_shut && seg->len && seq_gt(seq_add(seg->seq, seg->len), c->rcv.nxt) &&
+    return c->s.rcv_shut && !c->fin_rcvd && seg->len &&
+           seq_gt(seq_add(seg->seq, seg->len), c->rcv.nxt) &&
            (c->s.orphan || c->state == TCP_FIN_WAIT_1 || c->state == TCP_FIN_WAIT_2);
 }
 
@@ -442,7 +459,11 @@ static enum drop in_synchronized(struct stack *st, struct env *env, struct tcp *
         return in_rst(st, env, c, seg);
     }
     if (seg->flags & TCP_SYN && !(c->state == TCP_SYN_RCVD && seq_eq(seg->seq, c->irs))) {
-        tcp_challenge(st, env, c, TX_CHALLENGE); /* fourth, RFC 5961 4.2 */
+        if (c->state == TCP_SYN_RCVD && c->passive) { /* fourth: back to LISTEN */
+            tcp_done(st, env, c, ERR_CONNRESET);
+        } else {
+            tcp_challenge(st, env, c, TX_CHALLENGE); /* RFC 5961 4.2 */
+        }
         return DROP_TCP_SYN;
     }
     if (seg->flags & TCP_SYN) { /* a simultaneous open's SYN,ACK, or the SYN once more */
@@ -465,8 +486,8 @@ static enum drop in_synchronized(struct stack *st, struct env *env, struct tcp *
         tcp_done(st, env, c, ERR_CONNRESET);
         return DROP_TCP_CLOSED;
     }
-    if (!takes_text(c)) {
-        if (tcp_seg_len(seg) && c->state != TCP_TIME_WAIT) {
+    if (!takes_text(c)) { /* the peer has sent its FIN: what lies beyond is ignored */
+        if (tcp_seg_len(seg) && seq_lt(seg->seq, c->rcv.nxt)) {
             tcp_want_ack(st, c, TX_DUPACK);
         }
         return DROP_NONE;
@@ -494,16 +515,10 @@ static enum drop by_state(struct stack *st, struct env *env, struct tcp *c, cons
     case TCP_TIME_WAIT: {
         enum drop why = in_time_wait(st, env, c, seg, &reuse);
         if (reuse) {
-            struct sock *l;
-            struct flow f = c->s.flow;
+            struct tcp *l = listener_of(st, c);
             tcp_done(st, env, c, ERR_OK);
-            l = demux_bound(st, LX_IPPROTO_TCP, &f);
-            if (l && tcp_of(l)->state == TCP_LISTEN) {
-                st->touching = l;
-                tcp_listen_in(st, env, tcp_of(l), ip, seg);
-            } else {
-                tcp_reply_rst(st, env, ip, seg);
-            }
+            st->touching = &l->s;
+            tcp_listen_in(st, env, l, ip, seg);
         }
         return why;
     }

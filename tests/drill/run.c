@@ -175,6 +175,12 @@ static void at_the_end(struct run *r)
     if (run_failed(r) || !wait_for_calls(r) || !expect_nothing_left(r) || !code_run_all(r)) {
         return;
     }
+    if (r->cfg.passed) {
+        r->cfg.passed(r, r->cfg.passed_ctx);
+    }
+    if (run_failed(r)) {
+        return;
+    }
     const char *left = vk_finish(r->vk, FINISH_TIME);
     log_events(r);
     if (left) {

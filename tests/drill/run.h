@@ -12,6 +12,8 @@
 
 enum ip_version { IP_V4, IP_V6, IP_MAPPED };
 
+struct run;
+
 struct drill_config {
     enum ip_version ip;
     struct addr local, remote;
@@ -27,6 +29,10 @@ struct drill_config {
     bool lax; /* packets left over at the end are no failure */
     bool verbose;
     uint64_t seed;
+    /* A test's own judgement, when the last line has passed and nothing is closed yet; NULL: none.
+     * It calls run_fail. */
+    void (*passed)(struct run *r, void *ctx);
+    void *passed_ctx;
 };
 
 void config_default(struct drill_config *c, enum ip_version ip);

@@ -67,7 +67,7 @@ guards()
     for f in "${c_files[@]}"; do
         [[ $f == *.h ]] || continue
         want=$(grep -m1 -E '^#ifndef ' "$f" | awk '{ print $2 }' || true)
-        if grep -qE '^(CALL|CHK)\(' "$f"; then
+        if grep -qE '^(CALL|CHK|CELL)\(' "$f"; then
             continue # a list that is included for each use of it
         fi
         if [[ -z $want ]] || ! grep -qE "^#define $want\$" "$f"; then
@@ -94,11 +94,11 @@ purpose()
     done
 }
 
-# A row of a table (two blanks in a row within a comment) may have 120, an entry of the list of calls any length.
+# A row of a table (two blanks in a row within a comment) may have 120, an entry of the list of calls or cells any length.
 columns()
 {
     awk '
-        length($0) <= 100 || /^(CALL|CHK)\(/ { next }
+        length($0) <= 100 || /^(CALL|CHK|CELL|EMPTY)\(/ { next }
         length($0) <= 120 && /^ *(\/\*| \*) .*[^ ]  +[^ ]/ { next }
         { print FILENAME ":" FNR ": " length($0) " columns" }' "${c_files[@]}"
 }
