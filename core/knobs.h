@@ -54,7 +54,7 @@
     KNOB(tcp_challenge_ack_limit, 0x7fffffff, 0, 0x7fffffff, "per s") \
     KNOB(tcp_invalid_ratelimit, 500, 0, 60000, "ms")                  \
     KNOB(tcp_min_tso_segs, 2, 1, 64, "segments")                      \
-    KNOB(tcp_congestion_control, 1, 0, 7, "algorithm")                \
+    KNOB(tcp_congestion_control, 1, 0, 1, "algorithm")                \
     KNOB(tcp_no_metrics_save, 0, 0, 1, "bool")                        \
     KNOB(tcp_autocorking, 1, 0, 1, "bool")                            \
     KNOB(ip_default_ttl, 64, 1, 255, "hops")                          \
@@ -72,7 +72,8 @@
     KNOB(user_rto_min_ms, 200, 1, 120000, "ms")                       \
     KNOB(user_rto_max_ms, 120000, 1000, 120000, "ms")                 \
     KNOB(user_timewait_s, 60, 0, 3600, "s")                           \
-    KNOB(user_init_cwnd, 10, 1, 1000, "segments")
+    KNOB(user_init_cwnd, 10, 1, 1000, "segments")                     \
+    KNOB(user_hystart, 1, 0, 2, "mode")
 
 struct knobs {
 #define KNOB(name, def, lo, hi, unit) int32_t name;

@@ -150,10 +150,21 @@ static void grow_window(const struct stack *st, struct tcp *c, const struct tcp_
         .nxt = c->snd.nxt,
         .rtt = a->rtt,
         .srtt = c->rtt.srtt,
+        .lost = a->newly_lost,
+        .inflight = tcp_inflight(c),
+        .prior_inflight = a->prior_inflight,
+        .mss = c->snd.mss,
+        .ca_state = c->ca_state,
+        .ece = a->ece,
     };
+    uint32_t before = c->cc.cwnd;
 
     if (a->rtt && ops->on_sample) {
         ops->on_sample(&c->cc, &ack);
+    }
+    if (ops->control) {
+        ops->control(&c->cc, &ack);
+        return;
     }
     if (c->ca_state == CA_RECOVERY || c->ca_state == CA_CWR || !a->delivered || !a->cwnd_limited) {
         return;
@@ -161,7 +172,6 @@ static void grow_window(const struct stack *st, struct tcp *c, const struct tcp_
     if (!a->new_data && c->reordering <= st->knobs.tcp_reordering) {
         return; /* Linux, not RFC: unless the path reorders, only what is acknowledged counts */
     }
-    uint32_t before = c->cc.cwnd;
     ops->on_ack(&c->cc, &ack);
     if (c->cc.cwnd != before) {
         c->cwnd_stamp = now;

@@ -27,9 +27,6 @@
 #include "tcp_wire.h"
 #include "timer.h"
 
-/* Linux's names and numbers for where loss recovery stands (tcpi_ca_state). */
-enum tcp_ca { CA_OPEN, CA_DISORDER, CA_CWR, CA_RECOVERY, CA_LOSS };
-
 /* The logical timers behind the one deadline of a connection. Each is a time or NEVER. */
 enum tcp_timer_kind {
     TT_RTO,     /* retransmission, of data, SYN, SYN-ACK or FIN */
@@ -408,7 +405,7 @@ void tcp_open_mss(const struct stack *st, struct tcp *c);
 uint32_t tcp_snd_space(const struct stack *st, const struct tcp *c);
 bool tcp_writable(const struct stack *st, const struct tcp *c);
 uint32_t tcp_readable(const struct tcp *c);
-/* Congestion algorithm by knob. */
-void tcp_cc_choose(struct stack *st, struct tcp *c, uint8_t algo);
+/* Begins congestion control anew, with an initial window of cwnd segments. */
+void tcp_cc_start(const struct stack *st, struct tcp *c, uint8_t algo, uint32_t cwnd, nsec now);
 
 #endif

@@ -3,15 +3,16 @@
  *
  * RFC 9438. After a reduction the window follows W(t) = C (t - K)^3 + W_max, flat around the
  * window where the loss happened, with C = 0.4 segments/s^3 and beta = 0.7; K = cbrt((W_max -
- * cwnd) / C). Where an AIMD flow of the same average (alpha = 3 (1 - beta) / (1 + beta)) would
- * have more, that is used (4.3, the TCP-friendly region). Fast convergence (4.7) gives up part of
- * W_max when losses come at ever smaller windows.
+ * cwnd) / C). Where an AIMD flow of the same average would have more, that is used (4.3, the
+ * Reno-friendly region). Fast convergence (4.7) gives up part of W_max when losses come at ever
+ * smaller windows. After a timeout, or when slow start ends without a loss, no plateau is known and
+ * the curve begins flat where it stands (4.8, 4.10). A spurious reduction gives the curve back
+ * (4.9.2).
  *
- * Slow start ends early by HyStart as Linux does it (RFC 9406 is the next step): a train of
- * closely spaced ACKs as long as half the minimum delay, or a rise of the round's delay by an
- * eighth, sets ssthresh to the present window.
+ * Time that the program did not use is not time on the curve: an epoch moves on by the idle time
+ * (4.2, Linux's form: only whole pauses count, not being slower than the window).
  *
- * Arithmetic is integer: times in ms, C as 410/1024, cbrt by Newton steps.
+ * Arithmetic is integer: times in ms, C as 410/1024, cbrt by bisection.
  */
 #include "check.h"
 #include "tcp_cc.h"
@@ -21,11 +22,14 @@
 #define C_NUM    410u /* C = 410/1024 = 0.4 segments per s^3 */
 #define C_DEN    1024u
 
-#define HYSTART_LOW_WINDOW  16u
-#define HYSTART_MIN_SAMPLES 8u
-#define HYSTART_ACK_GAP     (2 * MSEC)
-#define HYSTART_DELAY_MIN   (4 * MSEC)
-#define HYSTART_DELAY_MAX   (16 * MSEC)
+#define HYSTART_LOW_WINDOW 16u  /* Linux, not RFC: smaller windows say nothing about the path */
+#define UPDATE_MS          31u  /* Linux, not RFC: W(t) anew at least 32 times a second */
+#define REDUCED_MS         1000 /* Linux, not RFC: so long after a reduction samples do not count */
+
+static uint32_t ms_of(nsec t)
+{
+    return (uint32_t)(t / MSEC);
+}
 
 static uint32_t cube_root(uint64_t a)
 {
@@ -42,141 +46,115 @@ static uint32_t cube_root(uint64_t a)
     return (uint32_t)lo;
 }
 
-static void cubic_init(struct tcp_cc *cc)
+static void cubic_init(struct tcp_cc *cc, const struct cc_setup *how)
 {
     cc->u.cubic = (struct cubic){0};
+    hystart_init(&cc->u.cubic.hy, how->hystart);
 }
 
 /* An epoch begins with the first ACK after a reduction: where the curve lies from here. RFC 9438
  * 4.2. */
-static void begin_epoch(struct cubic *q, uint32_t cwnd, nsec now)
+static void begin_epoch(struct cubic_epoch *e, uint32_t cwnd, uint32_t now_ms)
 {
-    q->epoch = now;
-    q->ack_cnt = 0;
-    q->w_est = cwnd;
-    if (q->w_max <= cwnd) {
-        q->k_ms = 0;
-        q->origin = cwnd;
+    e->on = true;
+    e->start_ms = now_ms;
+    e->w_est = cwnd;
+    e->prior = max_u32(e->prior, cwnd); /* RFC 9438 4.10 where there was none */
+    if (e->w_max <= cwnd) {
+        e->k_ms = 0;
+        e->origin = cwnd;
     } else {
         /* K^3 = (W_max - cwnd) / C in s^3; times 10^9 for ms^3 */
-        q->k_ms = cube_root((uint64_t)(q->w_max - cwnd) * 1000000000u / C_NUM * C_DEN);
-        q->origin = q->w_max;
+        e->k_ms = cube_root((uint64_t)(e->w_max - cwnd) * 1000000000u / C_NUM * C_DEN);
+        e->origin = e->w_max;
     }
 }
 
 /* W(t) at the next round trip. */
-static uint32_t target_window(const struct cubic *q, nsec now)
+static uint32_t target_window(const struct cubic *q, uint32_t now_ms)
 {
-    int64_t t = (now - q->epoch + q->delay_min) / MSEC;
-    int64_t d = t - (int64_t)q->k_ms;
+    int64_t t = (int64_t)(now_ms - q->ep.start_ms) + q->delay_min_us / 1000;
+    int64_t d = t - (int64_t)q->ep.k_ms;
     uint64_t a = (uint64_t)(d < 0 ? -d : d);
 
     a = min_u64(a, 1000000);
     uint64_t delta = a * a * a / 1000000 * C_NUM / C_DEN / 1000; /* ms^3 -> s^3 */
     if (d < 0) {
-        return q->origin > delta ? (uint32_t)(q->origin - delta) : 1;
+        return q->ep.origin > delta ? (uint32_t)(q->ep.origin - delta) : 1;
     }
-    return (uint32_t)min_u64(q->origin + delta, 0x7fffffff);
+    return (uint32_t)min_u64(q->ep.origin + delta, 0x7fffffff);
 }
 
-/* RFC 9438 4.3: W_est grows by alpha segments for each window acknowledged. alpha = 9/17 for beta
- * = 0.7. */
-static void friendly_window(struct cubic *q, uint32_t cwnd)
+/* RFC 9438 4.3: W_est grows by alpha segments for each window acknowledged. alpha = 3 (1 - beta) /
+ * (1 + beta) = 9/17 until W_est has reached cwnd_prior, then 1. */
+static void reno_window(struct cubic *q, uint32_t cwnd)
 {
-    uint32_t per = max_u32(cwnd * 17 / 9, 1);
-
-    while (q->ack_cnt > per) {
+    for (;;) {
+        uint32_t per = max_u32(q->ep.w_est < q->ep.prior ? cwnd * 17 / 9 : cwnd, 1);
+        if (q->ack_cnt <= per) {
+            return;
+        }
         q->ack_cnt -= per;
-        q->w_est++;
+        q->ep.w_est++;
     }
 }
 
 /* How many acknowledged segments make the window grow by one. */
-static void update(struct tcp_cc *cc, const struct cc_ack *ack)
+static void update(struct tcp_cc *cc, uint32_t acked, uint32_t now_ms)
 {
     struct cubic *q = &cc->u.cubic;
 
-    q->ack_cnt += ack->acked;
-    if (q->last_cwnd == cc->cwnd && ack->now - q->last_at <= SEC / 32) {
+    q->ack_cnt += acked;
+    if (q->last_cwnd == cc->cwnd && now_ms - q->last_ms <= UPDATE_MS) {
         return;
     }
     q->last_cwnd = cc->cwnd;
-    q->last_at = ack->now;
-    if (q->epoch == 0) {
-        begin_epoch(q, cc->cwnd, ack->now);
-        q->ack_cnt = ack->acked;
+    q->last_ms = now_ms;
+    if (!q->ep.on) {
+        begin_epoch(&q->ep, cc->cwnd, now_ms);
+        q->ack_cnt = acked;
     }
 
-    uint32_t target = target_window(q, ack->now);
+    uint32_t target = target_window(q, now_ms);
     q->cnt = target > cc->cwnd ? cc->cwnd / (target - cc->cwnd) : 100 * cc->cwnd;
-    if (q->w_max == 0 && q->cnt > 20) {
+    if (q->ep.w_max == 0 && q->cnt > 20) {
         q->cnt = 20; /* Linux, not RFC: no plateau known yet, grow at least 5 % a round trip */
     }
-    friendly_window(q, cc->cwnd);
-    if (q->w_est > cc->cwnd) {
-        q->cnt = min_u32(q->cnt, cc->cwnd / (q->w_est - cc->cwnd));
+    reno_window(q, cc->cwnd);
+    if (q->ep.w_est > cc->cwnd) {
+        q->cnt = min_u32(q->cnt, cc->cwnd / (q->ep.w_est - cc->cwnd));
     }
-    q->cnt = max_u32(q->cnt, 2); /* at most half a segment per acknowledged one */
+    q->cnt = max_u32(q->cnt, 2); /* RFC 9438 4.2: at most half a window more each round trip */
 }
 
 static void cubic_on_ack(struct tcp_cc *cc, const struct cc_ack *ack)
 {
-    struct cc_ack rest = *ack;
+    uint32_t acked = ack->acked;
 
     if (tcp_cc_in_slow_start(cc)) {
-        rest.acked = tcp_cc_slow_start(cc, ack->acked);
-        if (rest.acked == 0) {
+        acked = tcp_cc_slow_start(cc, hystart_growth(&cc->u.cubic.hy, acked, cc->paced));
+        if (acked == 0) {
             return;
         }
     }
-    update(cc, &rest);
-    tcp_cc_add(cc, cc->u.cubic.cnt, rest.acked);
-}
-
-static nsec hystart_threshold(nsec delay_min)
-{
-    return nsec_min(nsec_max(delay_min / 8, HYSTART_DELAY_MIN), HYSTART_DELAY_MAX);
-}
-
-static void hystart(struct tcp_cc *cc, const struct cc_ack *ack)
-{
-    struct cubic *q = &cc->u.cubic;
-
-    if (seq_gt(ack->una, q->round_end)) {
-        q->round_start = q->last_ack = ack->now;
-        q->round_end = ack->nxt;
-        q->round_rtt = 0;
-        q->samples = 0;
-    }
-    if (ack->now - q->last_ack <= HYSTART_ACK_GAP) {
-        q->last_ack = ack->now;
-        if (ack->now - q->round_start > q->delay_min / 2) {
-            q->found = true; /* the ACK train fills the path */
-        }
-    }
-    if (q->samples < HYSTART_MIN_SAMPLES) {
-        q->round_rtt = q->samples == 0 ? ack->rtt : nsec_min(q->round_rtt, ack->rtt);
-        q->samples++;
-    } else if (q->round_rtt > q->delay_min + hystart_threshold(q->delay_min)) {
-        q->found = true; /* a queue builds */
-    }
-    if (q->found) {
-        cc->ssthresh = cc->cwnd;
-    }
+    update(cc, acked, ms_of(ack->now));
+    tcp_cc_add(cc, cc->u.cubic.cnt, acked);
 }
 
 static void cubic_on_sample(struct tcp_cc *cc, const struct cc_ack *ack)
 {
     struct cubic *q = &cc->u.cubic;
 
-    if (q->epoch && ack->now - q->epoch < SEC) {
+    if (q->ep.on && ms_of(ack->now) - q->ep.start_ms < REDUCED_MS) {
         return; /* the reduction still drains the queue */
     }
-    if (q->delay_min == 0 || ack->rtt < q->delay_min) {
-        q->delay_min = ack->rtt;
+    uint32_t us = max_u32((uint32_t)min_u64((uint64_t)(ack->rtt / USEC), UINT32_MAX), 1);
+    if (q->delay_min_us == 0 || us < q->delay_min_us) {
+        q->delay_min_us = us;
     }
-    if (!q->found && tcp_cc_in_slow_start(cc) && cc->cwnd >= HYSTART_LOW_WINDOW) {
-        hystart(cc, ack);
+    if (tcp_cc_in_slow_start(cc) && cc->cwnd >= HYSTART_LOW_WINDOW &&
+        hystart_sample(&q->hy, ack, q->delay_min_us, cc->pacing_rate, cc->paced)) {
+        cc->ssthresh = cc->cwnd;
     }
 }
 
@@ -185,21 +163,44 @@ static uint32_t cubic_on_loss(struct tcp_cc *cc)
 {
     struct cubic *q = &cc->u.cubic;
 
-    q->epoch = 0;
-    if (cc->cwnd < q->w_max) {
-        q->w_max = (uint32_t)((uint64_t)cc->cwnd * (BETA_DEN + BETA_NUM) / (2 * BETA_DEN));
+    q->undo = q->ep;
+    q->ep.on = false;
+    q->ep.prior = cc->cwnd;
+    if (cc->cwnd < q->ep.w_max) {
+        q->ep.w_max = (uint32_t)((uint64_t)cc->cwnd * (BETA_DEN + BETA_NUM) / (2 * BETA_DEN));
     } else {
-        q->w_max = cc->cwnd;
+        q->ep.w_max = cc->cwnd;
     }
     return max_u32((uint32_t)((uint64_t)cc->cwnd * BETA_NUM / BETA_DEN), 2);
 }
 
+/* RFC 9438 4.8: K is 0 and W_max the window where congestion avoidance begins. */
 static void cubic_on_rto(struct tcp_cc *cc)
 {
-    nsec delay_min = cc->u.cubic.delay_min;
+    struct cubic *q = &cc->u.cubic;
 
-    cc->u.cubic = (struct cubic){
-        .delay_min = delay_min}; /* Linux, not RFC 9438 4.8: forgets the plateau too */
+    q->ep.w_max = 0;
+    q->ep.prior = 0;
+    q->cnt = 0;
+    q->last_cwnd = 0;
+    hystart_init(&q->hy, q->hy.mode);
+}
+
+/* RFC 9438 4.9.2. */
+static void cubic_on_undo(struct tcp_cc *cc)
+{
+    cc->u.cubic.ep = cc->u.cubic.undo;
+}
+
+static void cubic_on_restart(struct tcp_cc *cc, nsec idle, nsec now)
+{
+    struct cubic_epoch *e = &cc->u.cubic.ep;
+
+    if (!e->on || idle <= 0) {
+        return;
+    }
+    uint32_t age_ms = ms_of(now) - e->start_ms;
+    e->start_ms += (uint32_t)min_u64((uint64_t)(idle / MSEC), age_ms);
 }
 
 const struct cc_ops tcp_cubic = {
@@ -209,4 +210,6 @@ const struct cc_ops tcp_cubic = {
     .on_sample = cubic_on_sample,
     .on_loss = cubic_on_loss,
     .on_rto = cubic_on_rto,
+    .on_undo = cubic_on_undo,
+    .on_restart = cubic_on_restart,
 };

@@ -112,7 +112,7 @@ void tcp_established(struct stack *st, struct env *env, struct tcp *c)
     if (c->info.total_retrans > 1) {
         iw = 1; /* RFC 5681 3.1: the SYN was lost more than once */
     }
-    tcp_cc_init(&c->cc, c->cc.algo, iw);
+    tcp_cc_start(st, c, c->cc.algo, iw, env->now);
     c->high_seq = c->snd.nxt;
     c->usage_seq = c->snd.nxt;
     c->snd_at = env->now;

@@ -41,6 +41,10 @@ static void record_cwnd(struct stack *st, struct env *env, const struct tcp *c)
 static void to_state(struct stack *st, struct env *env, struct tcp *c, enum tcp_ca ca)
 {
     if (c->ca_state != ca) {
+        const struct cc_ops *ops = tcp_cc_ops(c->cc.algo);
+        if (ops->on_ca) {
+            ops->on_ca(&c->cc, (uint8_t)ca);
+        }
         c->ca_state = (uint8_t)ca;
         record_cwnd(st, env, c);
     }
@@ -309,6 +313,9 @@ static void undo(struct stack *st, struct env *env, struct tcp *c, bool unmark)
     c->cc.cwnd = max_u32(c->cc.cwnd, c->undo_cwnd);
     c->cc.ssthresh = max_u32(c->cc.ssthresh, c->undo_ssthresh);
     c->undo_cwnd = 0;
+    if (tcp_cc_ops(c->cc.algo)->on_undo) {
+        tcp_cc_ops(c->cc.algo)->on_undo(&c->cc);
+    }
     record_cwnd(st, env, c);
 }
 
@@ -354,6 +361,9 @@ static void prr(struct tcp *c, const struct tcp_acked *a)
         }
         n = n < delta ? n : delta;
     }
+    if (tcp_cc_ops(c->cc.algo)->control) {
+        return; /* it sets the window by itself */
+    }
     if (n < (c->prr_out ? 0 : 1)) {
         n = c->prr_out ? 0 : 1; /* fast retransmit is always sent */
     }
@@ -365,7 +375,8 @@ static void end_recovery(struct stack *st, struct env *env, struct tcp *c,
 {
     if (may_undo(c, a)) {
         undo(st, env, c, false);
-    } else if (c->ca_state == CA_RECOVERY || c->ca_state == CA_CWR) {
+    } else if ((c->ca_state == CA_RECOVERY || c->ca_state == CA_CWR) &&
+               !tcp_cc_ops(c->cc.algo)->control) {
         c->cc.cwnd = c->cc.ssthresh < CWND_INFINITE ? max_u32(c->cc.ssthresh, 1) : c->cc.cwnd;
     }
     c->undo_cwnd = 0;

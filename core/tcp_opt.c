@@ -104,28 +104,26 @@ static int set_clamp(struct tcp *c, int v)
     return 0;
 }
 
-void tcp_cc_choose(struct stack *st, struct tcp *c, uint8_t algo)
+static int set_congestion(struct stack *st, struct env *env, struct tcp *c, const char *name,
+                          size_t len)
 {
     uint32_t cwnd = c->cc.cwnd, ssthresh = c->cc.ssthresh;
-
-    tcp_cc_init(&c->cc, algo, (uint32_t)st->knobs.user_init_cwnd);
-    if (tcp_synchronized(c)) {
-        c->cc.cwnd = cwnd;
-        c->cc.ssthresh = ssthresh;
-    }
-}
-
-static int set_congestion(struct stack *st, struct tcp *c, const char *name, size_t len)
-{
     size_t n = 0;
+
     while (n < len && n < 15 && name[n]) {
         n++;
     }
-    int algo = n ? tcp_cc_find(name, (uint32_t)n) : -1;
+    int algo = n ? tcp_cc_find(name, n) : -1;
     if (algo < 0) {
         return len < 1 ? -ERR_INVAL : -ERR_NOENT;
     }
-    tcp_cc_choose(st, c, (uint8_t)algo);
+    if (algo == c->cc.algo) {
+        return 0;
+    }
+    tcp_cc_start(st, c, (uint8_t)algo, cwnd, env->now);
+    if (tcp_synchronized(c)) {
+        c->cc.ssthresh = ssthresh;
+    }
     return 0;
 }
 
@@ -175,7 +173,7 @@ int tcp_setopt(struct stack *st, struct env *env, struct sock *s, int name, cons
 
     (void)privileged;
     if (name == LX_TCP_CONGESTION) {
-        return set_congestion(st, tcp_of(s), val, len);
+        return set_congestion(st, env, tcp_of(s), val, len);
     }
     if (len < sizeof v) {
         return -ERR_INVAL;

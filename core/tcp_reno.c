@@ -19,7 +19,7 @@ const struct cc_ops *tcp_cc_ops(uint8_t algo)
     return algos[algo < CC_ALGOS ? algo : CC_RENO];
 }
 
-int tcp_cc_find(const char *name, uint32_t len)
+int tcp_cc_find(const char *name, size_t len)
 {
     for (int i = 0; i < CC_ALGOS; i++) {
         size_t n = strlen(algos[i]->name);
@@ -30,15 +30,15 @@ int tcp_cc_find(const char *name, uint32_t len)
     return -1;
 }
 
-void tcp_cc_init(struct tcp_cc *cc, uint8_t algo, uint32_t init_cwnd)
+void tcp_cc_init(struct tcp_cc *cc, uint8_t algo, const struct cc_setup *how)
 {
     *cc = (struct tcp_cc){
         .algo = algo,
-        .cwnd = init_cwnd,
+        .cwnd = how->cwnd,
         .ssthresh = CWND_INFINITE,
         .cwnd_clamp = CWND_INFINITE,
     };
-    tcp_cc_ops(algo)->init(cc);
+    tcp_cc_ops(algo)->init(cc, how);
 }
 
 uint32_t tcp_cc_slow_start(struct tcp_cc *cc, uint32_t acked)
@@ -65,9 +65,10 @@ void tcp_cc_add(struct tcp_cc *cc, uint32_t w, uint32_t acked)
     cc->cwnd = min_u32(cc->cwnd, cc->cwnd_clamp);
 }
 
-static void reno_init(struct tcp_cc *cc)
+static void reno_init(struct tcp_cc *cc, const struct cc_setup *how)
 {
     (void)cc;
+    (void)how;
 }
 
 static void reno_on_ack(struct tcp_cc *cc, const struct cc_ack *ack)

@@ -379,6 +379,9 @@ static void send_new(struct stack *st, struct env *env, struct tcp *c, uint32_t 
         seg.flags |= TCP_FIN;
         end = seq_add(end, 1);
     }
+    if (n && c->tx.n == 0 && tcp_cc_ops(c->cc.algo)->on_restart) {
+        tcp_cc_ops(c->cc.algo)->on_restart(&c->cc, env->now - c->snd_at, env->now);
+    }
     if (txq_push(&c->tx, st->mem, env, c->snd.nxt, end, segs, env->now)) {
         return; /* no memory: the persist timer or the next ACK tries again */
     }
@@ -403,7 +406,8 @@ static void restart_after_idle(const struct stack *st, struct tcp *c, nsec now)
 {
     nsec idle = now - c->snd_at;
 
-    if (!st->knobs.tcp_slow_start_after_idle || c->tx.out || !c->snd_at || idle <= tcp_rto(st, c)) {
+    if (!st->knobs.tcp_slow_start_after_idle || c->tx.out || !c->snd_at || idle <= tcp_rto(st, c) ||
+        !tcp_unsent(c)) {
         return;
     }
     uint32_t restart = min_u32((uint32_t)st->knobs.user_init_cwnd, c->cc.cwnd);

@@ -23,6 +23,16 @@ uint32_t tcp_obj_size(void)
     return sizeof(struct tcp);
 }
 
+void tcp_cc_start(const struct stack *st, struct tcp *c, uint8_t algo, uint32_t cwnd, nsec now)
+{
+    struct cc_setup how = {
+        .now = now,
+        .cwnd = cwnd,
+        .hystart = (uint8_t)st->knobs.user_hystart,
+    };
+    tcp_cc_init(&c->cc, algo, &how);
+}
+
 void tcp_init(struct stack *st, struct env *env, struct sock *s)
 {
     struct tcp *c = tcp_of(s);
@@ -33,8 +43,8 @@ void tcp_init(struct stack *st, struct env *env, struct sock *s)
         c->due[k] = NEVER;
     }
     tcp_rtt_init(&c->rtt);
-    tcp_cc_init(&c->cc, (uint8_t)min_u32((uint32_t)st->knobs.tcp_congestion_control, CC_ALGOS - 1),
-                (uint32_t)st->knobs.user_init_cwnd);
+    tcp_cc_start(st, c, (uint8_t)st->knobs.tcp_congestion_control,
+                 (uint32_t)st->knobs.user_init_cwnd, env->now);
     ring_init(&c->sq, 0);
     ring_init(&c->rq, 0);
     c->reordering = (uint8_t)min_u32((uint32_t)st->knobs.tcp_reordering, 255);

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "core/err.h"
+#include "core/tcp_cc.h"
 #include "msg.h"
 
 #define MTU_DEFAULT 1500u
@@ -241,6 +242,19 @@ static const struct knob_info *knob_find(const char *name)
     return NULL;
 }
 
+static bool set_congestion(struct knobs *k, const char *value)
+{
+    int algo = tcp_cc_find(value, strlen(value));
+    if (algo >= 0) {
+        return knobs_set(k, "tcp_congestion_control", algo) == 0;
+    }
+    msg("tcp_congestion_control=%s: there is no such algorithm", value);
+    for (uint8_t i = 0; i < CC_ALGOS; i++) {
+        msg_more("There is %s.", tcp_cc_ops(i)->name);
+    }
+    return false;
+}
+
 static bool set_one(struct knobs *k, const char *name, const char *value)
 {
     const struct knob_info *info = knob_find(name);
@@ -248,8 +262,8 @@ static bool set_one(struct knobs *k, const char *name, const char *value)
     if (!info) {
         return unknown_setting(name);
     }
-    if (strcmp(name, "tcp_congestion_control") == 0 && !number(value, 0, 7, &v)) {
-        value = strcmp(value, "reno") == 0 ? "0" : strcmp(value, "cubic") == 0 ? "1" : value;
+    if (strcmp(name, "tcp_congestion_control") == 0) {
+        return set_congestion(k, value);
     }
     if (!number(value, info->min, info->max, &v) || knobs_set(k, name, v) != 0) {
         msg("%s=%s is out of range: a number from %d to %d (%s)", name, value, info->min, info->max,

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/check.h"
+#include "core/tcp_cc.h"
 #include "run.h"
 
 /* The settings google's scripts begin with (their common/defaults.sh), as far as the stack has
@@ -98,10 +99,6 @@ static bool set_sysctl(struct run *r, const char *name, const char *value)
 {
     static const char *const three[] = {"min", "default", "max"};
     static const char *const two[] = {"min", "max"};
-    static const struct {
-        const char *name;
-        int number;
-    } cc[] = {{"reno", 0}, {"cubic", 1}};
     if (strcmp(name, "tcp_rmem") == 0 || strcmp(name, "tcp_wmem") == 0) {
         return set_many(r, name, three, 3, value);
     }
@@ -109,10 +106,9 @@ static bool set_sysctl(struct run *r, const char *name, const char *value)
         return set_many(r, name, two, 2, value);
     }
     if (strcmp(name, "tcp_congestion_control") == 0) {
-        for (size_t i = 0; i < ARRAY_LEN(cc); i++) {
-            if (strcmp(cc[i].name, value) == 0) {
-                return set_knob(r, name, cc[i].number);
-            }
+        int algo = tcp_cc_find(value, strlen(value));
+        if (algo >= 0) {
+            return set_knob(r, name, algo);
         }
         return run_fail(r, "not run: no congestion control %s", value);
     }
