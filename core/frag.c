@@ -2,20 +2,25 @@
  * frag.c - theory of operation.
  *
  * A datagram in pieces is one struct frag: a buffer into which every piece is copied at its place,
- * and the list of pieces that have come. A piece is taken when it overlaps none of them. One that
- * equals another is a duplicate made by the network and ignored; any other overlap condemns the
- * datagram (RFC 5722 for IPv6, Linux for both): what the two said cannot both be meant. The
- * datagram is whole when the last piece is there and the bytes add up; then a plain header is put
- * in front and it goes through the parser again like any packet.
+ * and the runs of bytes that have come, in order. The rules are Linux's, for both families: a piece
+ * is taken when it overlaps no run; one that lies within a run is a duplicate and ignored; any
+ * other overlap condemns the datagram (RFC 5722 for IPv6): what the two said cannot both be meant.
+ * Only the last run grows, so whether a piece is a duplicate does not depend on how holes were
+ * filled. The datagram is whole when the last piece is there and the bytes add up; then a plain
+ * header is put in front and it goes through the parser again like any packet.
  *
  *   data   | room for a header: HEAD_ROOM | payload ... |
  *
- * Bounds: FRAGS_MAX datagrams, BYTES_MAX of buffers, FRAGS_PER_SRC from one source, FRAG_PIECES_MAX
- * pieces each, and time. When a bound is met the oldest goes (of that source, or of all): a flood
- * of first fragments pushes out its own, and a datagram whose pieces follow each other closely gets
- * through. (FragmentSmack: CVE-2018-5391.)
+ * Bounds: FRAGS_MAX datagrams, ipfrag_high_thresh bytes of buffers, FRAGS_PER_SRC from one source,
+ * FRAG_RUNS_MAX runs each, and time. When a bound is met the oldest goes (of that source, or of
+ * all): a flood of first fragments pushes out its own, and a datagram whose pieces follow each
+ * other closely gets through. (FragmentSmack: CVE-2018-5391. Linux, which refuses the newest,
+ * starves it.) A piece costs a look into a keyed hash bucket, a binary search, and its bytes.
  *
- * Fragments of one datagram are compared with at most 127 others, and hash buckets are keyed.
+ * Identifications of IPv4 come again soon (RFC 4963): a piece that comes after ipfrag_max_dist
+ * others of its source does not belong to what is there, which is forgotten.
+ *
+ * The options of an IPv4 first fragment are not kept.
  */
 #include "frag.h"
 
@@ -26,17 +31,25 @@
 #include "isn.h"
 #include "stack.h"
 
-#define FRAGS_MAX     512u
+#define FRAGS_MAX     1024u
 #define FRAGS_PER_SRC 64u
-#define BYTES_MAX     (4u << 20) /* Linux: ipfrag_high_thresh */
 #define HEAD_ROOM     64u
-#define TIME4         (30 * SEC) /* Linux: ipfrag_time; RFC 1122 3.3.2 would like 60 to 120 s */
-#define TIME6         (60 * SEC) /* RFC 8200 4.5 */
 #define TOTAL_MAX     65535u
 
 static struct frag **bucket(struct stack *st, const struct frag_key *key)
 {
     return &st->frag_hash[isn_hash(st->port_secret, key, sizeof *key) % STACK_FRAG_HASH];
+}
+
+static uint8_t source_of(const struct stack *st, const struct addr *src)
+{
+    return (uint8_t)(isn_hash(st->port_secret, src, sizeof *src) % STACK_FRAG_SRCS);
+}
+
+/* RFC 8200 4.5 says 60 s; for IPv4 RFC 1122 3.3.2 would like 60 to 120 s, Linux waits 30. */
+static nsec life_of(const struct stack *st, const struct frag_key *key)
+{
+    return (nsec)(key->v6 ? st->knobs.ip6frag_time : st->knobs.ipfrag_time) * SEC;
 }
 
 static struct frag_key key_of(const struct ip_hdr *ip)
@@ -77,6 +90,7 @@ void frag_free(struct stack *st, struct frag *f)
         mem_pages_put(st->mem, f->data, f->order);
     }
     st->nfrags--;
+    st->frag_src[f->source].nfrags--;
     mem_obj_put(st->mem, f);
 }
 
@@ -102,24 +116,24 @@ static bool evict_oldest(struct stack *st, const struct frag *keep)
 }
 
 /* One source may not have more than its share. */
-static void evict_of_source(struct stack *st, const struct addr *src)
+static void evict_of_source(struct stack *st, uint8_t source)
 {
-    struct frag *oldest = NULL;
-    uint32_t n = 0;
-    for (struct frag *f = st->frag_old; f; f = f->old_next) {
-        if (addr_eq(&f->key.src, src)) {
-            oldest = oldest ? oldest : f;
-            n++;
-        }
+    struct frag *f = st->frag_old;
+    if (st->frag_src[source].nfrags < FRAGS_PER_SRC) {
+        return;
     }
-    if (n >= FRAGS_PER_SRC) {
-        fail(st, oldest);
+    while (f && f->source != source) {
+        f = f->old_next;
+    }
+    if (f) {
+        fail(st, f);
     }
 }
 
 static struct frag *begin(struct stack *st, struct env *env, const struct frag_key *key)
 {
-    evict_of_source(st, &key->src);
+    uint8_t source = source_of(st, &key->src);
+    evict_of_source(st, source);
     if (st->nfrags >= FRAGS_MAX) {
         (void)evict_oldest(st, NULL);
     }
@@ -137,8 +151,9 @@ static struct frag *begin(struct stack *st, struct env *env, const struct frag_k
     *(st->frag_new ? &st->frag_new->old_next : &st->frag_old) = f;
     st->frag_new = f;
     st->nfrags++;
-    st->stats.IpFragCreates++;
-    timer_set(&st->timers, &f->timer, nsec_add(env->now, key->v6 ? TIME6 : TIME4));
+    f->source = source;
+    st->frag_src[source].nfrags++;
+    timer_set(&st->timers, &f->timer, nsec_add(env->now, life_of(st, key)));
     return f;
 }
 
@@ -153,7 +168,7 @@ static bool reserve(struct stack *st, struct env *env, struct frag *f, size_t ne
         return true;
     }
     uint32_t more = MEM_PAGE << order;
-    while (st->frag_bytes + more > BYTES_MAX) {
+    while (st->frag_bytes + more > (uint32_t)st->knobs.ipfrag_high_thresh) {
         if (!evict_oldest(st, f)) {
             return false;
         }
@@ -177,22 +192,44 @@ static bool reserve(struct stack *st, struct env *env, struct frag *f, size_t ne
 
 enum fit { FIT_NEW, FIT_AGAIN, FIT_OVERLAP };
 
-static enum fit fit_of(const struct frag *f, uint32_t from, uint32_t to)
+/* How a piece lies to what has come, and where its run would stand. */
+static enum fit fit_of(const struct frag *f, uint32_t from, uint32_t to, uint16_t *at)
 {
-    for (uint16_t i = 0; i < f->npieces; i++) {
-        const struct frag_piece *p = &f->piece[i];
-        if (p->from == from && p->to == to) {
-            return FIT_AGAIN;
-        }
-        if (from < p->to && p->from < to) {
-            return FIT_OVERLAP;
+    uint16_t low = 0;
+    uint16_t high = f->nruns;
+    while (low < high) { /* the first run that does not end before the piece */
+        uint16_t mid = (uint16_t)((low + high) / 2);
+        if (f->run[mid].to <= from) {
+            low = (uint16_t)(mid + 1);
+        } else {
+            high = mid;
         }
     }
-    return FIT_NEW;
+    *at = low;
+    if (low == f->nruns || to <= f->run[low].from) {
+        return FIT_NEW;
+    }
+    return from >= f->run[low].from && to <= f->run[low].to ? FIT_AGAIN : FIT_OVERLAP;
+}
+
+/* Enters a piece that fits at that place. False: too many runs. */
+static bool run_put(struct frag *f, uint32_t from, uint32_t to, uint16_t at)
+{
+    if (at == f->nruns && at > 0 && f->run[at - 1].to == from) {
+        f->run[at - 1].to = (uint16_t)to;
+        return true;
+    }
+    if (f->nruns == FRAG_RUNS_MAX) {
+        return false;
+    }
+    memmove(&f->run[at + 1], &f->run[at], (size_t)(f->nruns - at) * sizeof f->run[0]);
+    f->run[at] = (struct frag_run){.from = (uint16_t)from, .to = (uint16_t)to};
+    f->nruns++;
+    return true;
 }
 
 /* Whether the end that this piece claims agrees with all that is known. */
-static bool end_agrees(struct frag *f, uint32_t to, bool more)
+static bool end_agrees(const struct frag *f, uint32_t to, bool more)
 {
     if (f->total != 0 && (to > f->total || (!more && to != f->total))) {
         return false;
@@ -200,36 +237,61 @@ static bool end_agrees(struct frag *f, uint32_t to, bool more)
     return more || to >= f->reach;
 }
 
-/* RFC 3168 5.3: congestion marked on one piece is marked on the whole; with pieces that were not
- * capable it is none. */
-static void note_ecn(struct frag *f, uint8_t tos)
+/* What the ECN fields of all pieces make together. RFC 3168 5.3: congestion marked on one is marked
+ * on the whole. -1: pieces that were ECN-capable beside some that were not. */
+static int ecn_of(const struct frag *f, uint8_t first)
 {
-    f->ce = f->ce || (tos & 3) == 3;
-    f->not_ect = f->not_ect || (tos & 3) == 0;
+    if ((f->ecn & 1) != 0) {
+        return f->ecn == 1 ? 0 : -1;
+    }
+    return (f->ecn & 8) != 0 ? 3 : first & 3;
 }
 
-static bool piece_put(struct stack *st, struct env *env, struct frag *f, const struct ip_hdr *ip)
+static bool piece_put(struct stack *st, struct env *env, struct frag *f, const struct ip_hdr *ip,
+                      uint16_t at)
 {
     uint32_t from = ip->frag_at;
     uint32_t to = from + (uint32_t)ip->payload_len;
-    if (f->npieces == FRAG_PIECES_MAX || !end_agrees(f, to, ip->frag_more) ||
-        !reserve(st, env, f, to)) {
+    if (!reserve(st, env, f, to) || !run_put(f, from, to, at)) {
         return false;
     }
     memcpy(f->data + HEAD_ROOM + from, ip->payload, ip->payload_len);
-    f->piece[f->npieces++] = (struct frag_piece){.from = (uint16_t)from, .to = (uint16_t)to};
     f->have += to - from;
     f->reach = max_u32(f->reach, to);
-    if (!ip->frag_more) {
-        f->total = to;
-    }
     if (from == 0) {
         f->next = ip->proto;
         f->tos = ip->tos;
         f->ttl = ip->ttl;
+        f->first_len = (uint16_t)to;
     }
-    note_ecn(f, ip->tos);
+    f->ecn |= (uint8_t)(1u << (ip->tos & 3));
     return true;
+}
+
+/* Linux's ip_frag_too_far: so many others of its source came since the last piece that this one is
+ * of another datagram with the same identification. RFC 4963 */
+static bool too_far(struct stack *st, struct frag *f)
+{
+    uint32_t *count = &st->frag_src[f->source].count;
+    uint32_t max = (uint32_t)st->knobs.ipfrag_max_dist;
+    if (f->key.v6 || max == 0) {
+        return false;
+    }
+    uint32_t before = f->count;
+    f->count = ++*count;
+    return f->nruns > 0 && f->count - before > max;
+}
+
+static void forget_pieces(struct stack *st, struct env *env, struct frag *f)
+{
+    st->stats.IpReasmFails++;
+    f->nruns = 0;
+    f->first_len = 0;
+    f->ecn = 0;
+    f->have = 0;
+    f->total = 0;
+    f->reach = 0;
+    timer_set(&st->timers, &f->timer, nsec_add(env->now, life_of(st, &f->key)));
 }
 
 /* Puts a plain header before the first `len` bytes of the payload; returns where the packet begins.
@@ -237,7 +299,7 @@ static bool piece_put(struct stack *st, struct env *env, struct frag *f, const s
 static uint8_t *head_put(struct frag *f, uint32_t len, bool whole)
 {
     bool v6 = f->key.v6;
-    uint8_t ecn = whole && f->ce ? 3 : f->tos & 3;
+    int ecn = whole ? ecn_of(f, f->tos) : f->tos & 3;
     struct ip_send how = {
         .src = f->key.src,
         .dst = f->key.dst,
@@ -262,54 +324,78 @@ static uint8_t *head_put(struct frag *f, uint32_t len, bool whole)
     return at;
 }
 
-/* What cannot be part of any datagram. RFC 791 3.2, RFC 8200 4.5 */
-static enum drop impossible(const struct ip_hdr *ip)
+/* What IPv6 tells the source of a piece that can be part of no datagram: where the fault lies. 0:
+ * it can. RFC 8200 4.5 */
+static uint32_t fault_at(const struct ip_hdr *ip)
 {
-    size_t head = ip->v6 ? 0 : sizeof(struct ip4_hdr);
-    bool odd = ip->frag_more && ip->payload_len % 8 != 0;
-    bool long_ = ip->frag_at + ip->payload_len + head > TOTAL_MAX; /* ping of death */
-    return odd || long_ || ip->payload_len == 0 ? DROP_IP_FRAGMENT : DROP_NONE;
+    if (ip->frag_at + ip->payload_len > TOTAL_MAX) {
+        return (uint32_t)(ip->payload - ip->start) - 6; /* the offset in the fragment header */
+    }
+    return ip->frag_more && ip->payload_len % 8 != 0 ? 4 : 0; /* the length in the IPv6 header */
 }
 
-/* RFC 8200 4.5: IPv6 tells the source so. */
-static void tell_impossible(struct stack *st, struct env *env, const struct ip_hdr *ip)
+static void tell_fault(struct stack *st, struct env *env, const struct ip_hdr *ip, uint32_t at)
 {
-    if (!ip->v6 || ip->payload_len == 0) {
-        return;
-    }
-    bool odd = ip->frag_more && ip->payload_len % 8 != 0;
-    uint32_t offset_at = (uint32_t)(ip->payload - ip->start) - 6; /* in the fragment header */
     struct ip_hdr about = *ip;
     about.frag_at = 0; /* this error is due for any fragment */
-    icmp_send_error(st, env, &about, ICMP_PARAM_PROBLEM, odd ? 4 : offset_at);
+    icmp_send_error(st, env, &about, ICMP_PARAM_PROBLEM, at);
 }
 
-struct frag *frag_input(struct stack *st, struct env *env, const struct ip_hdr *ip,
+/* Takes a piece of f. False: the datagram is condemned. */
+static bool take(struct stack *st, struct env *env, struct frag *f, const struct ip_hdr *ip,
+                 enum drop *why)
+{
+    uint16_t at = 0;
+    uint32_t from = ip->frag_at;
+    uint32_t to = from + (uint32_t)ip->payload_len;
+    if (too_far(st, f)) {
+        forget_pieces(st, env, f);
+    }
+    if (to == from || !end_agrees(f, to, ip->frag_more)) {
+        return false;
+    }
+    if (!ip->frag_more) {
+        f->total = to; /* a duplicate says so, too */
+    }
+    enum fit fit = fit_of(f, from, to, &at);
+    *why = fit == FIT_NEW ? DROP_NONE : DROP_IP_FRAGMENT;
+    return fit == FIT_AGAIN || (fit == FIT_NEW && piece_put(st, env, f, ip, at));
+}
+
+struct frag *frag_input(struct stack *st, struct env *env, const struct ip_hdr *whole_ip,
                         struct pkt_in *out, enum drop *why)
 {
-    struct frag_key key = key_of(ip);
-    *why = impossible(ip);
-    if (*why != DROP_NONE) {
-        tell_impossible(st, env, ip);
+    struct ip_hdr ip = *whole_ip;
+    size_t head = ip.v6 ? 0 : sizeof(struct ip4_hdr);
+    uint32_t fault = ip.v6 ? fault_at(&ip) : 0;
+
+    st->stats.IpReasmReqds++;
+    *why = DROP_IP_FRAGMENT;
+    if (fault != 0) {
+        tell_fault(st, env, &ip, fault);
         return NULL;
     }
+    if (ip.frag_at + ip.payload_len + head > TOTAL_MAX) { /* ping of death */
+        return NULL;
+    }
+    if (ip.frag_more) {
+        ip.payload_len &= ~(size_t)7; /* Linux, not RFC 791: what is over is cut off */
+    }
+    struct frag_key key = key_of(&ip);
     struct frag *f = find(st, &key);
     f = f ? f : begin(st, env, &key);
     if (!f) {
         *why = DROP_NO_MEMORY;
         return NULL;
     }
-    enum fit fit = fit_of(f, ip->frag_at, ip->frag_at + (uint32_t)ip->payload_len);
-    if (fit == FIT_AGAIN) {
-        *why = DROP_IP_FRAGMENT;
-        return NULL;
-    }
-    if (fit == FIT_OVERLAP || !piece_put(st, env, f, ip) || (f->ce && f->not_ect)) {
+    bool kept = take(st, env, f, &ip, why);
+    bool whole = kept && *why == DROP_NONE && f->total != 0 && f->have == f->total;
+    if (!kept || (whole && ecn_of(f, f->tos) < 0)) {
         *why = DROP_IP_FRAGMENT;
         fail(st, f);
         return NULL;
     }
-    if (f->total == 0 || f->have != f->total) {
+    if (!whole) {
         return NULL;
     }
     st->stats.IpReasmOKs++;
@@ -320,32 +406,32 @@ struct frag *frag_input(struct stack *st, struct env *env, const struct ip_hdr *
     return f;
 }
 
-/* The first piece as it came, for the error that says that the others did not. */
+/* The first piece as it came, for the error that says that the others did not. RFC 1122 3.3.2, RFC
+ * 4443 3.3: only if there is one. */
 static void tell_timeout(struct stack *st, struct env *env, struct frag *f)
 {
-    for (uint16_t i = 0; i < f->npieces; i++) {
-        if (f->piece[i].from == 0) {
-            uint32_t len = f->piece[i].to;
-            uint8_t *at = head_put(f, len, false);
-            struct ip_hdr ip = {
-                .src = f->key.src,
-                .dst = f->key.dst,
-                .start = at,
-                .len = (size_t)(f->data + HEAD_ROOM - at) + len,
-                .payload = f->data + HEAD_ROOM,
-                .payload_len = len,
-                .proto = f->next,
-                .v6 = f->key.v6,
-            };
-            icmp_send_error(st, env, &ip, ICMP_REASM_TIME, 0);
-            return;
-        }
+    uint32_t len = f->first_len;
+    if (len == 0) {
+        return;
     }
+    uint8_t *at = head_put(f, len, false);
+    struct ip_hdr ip = {
+        .src = f->key.src,
+        .dst = f->key.dst,
+        .start = at,
+        .len = (size_t)(f->data + HEAD_ROOM - at) + len,
+        .payload = f->data + HEAD_ROOM,
+        .payload_len = len,
+        .proto = f->next,
+        .v6 = f->key.v6,
+    };
+    icmp_send_error(st, env, &ip, ICMP_REASM_TIME, 0);
 }
 
 void frag_timer(struct stack *st, struct env *env, struct timer *t)
 {
     struct frag *f = CONTAINER_OF(t, struct frag, timer);
+    st->stats.IpReasmTimeout++;
     tell_timeout(st, env, f);
     fail(st, f);
 }
@@ -353,6 +439,7 @@ void frag_timer(struct stack *st, struct env *env, struct timer *t)
 void frag_rebuild(struct stack *st)
 {
     memset(st->frag_hash, 0, sizeof st->frag_hash);
+    memset(st->frag_src, 0, sizeof st->frag_src);
     st->frag_old = NULL;
     st->frag_new = NULL;
     st->nfrags = 0;

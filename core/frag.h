@@ -1,8 +1,8 @@
 /*
  * frag.h - reassembly of fragmented datagrams, both families: RFC 791 3.2, RFC 8200 4.5, RFC 5722.
  *
- * Bounded in memory, number and time. Fragments that overlap condemn their whole datagram; exact
- * duplicates are ignored.
+ * Bounded in memory, number and time. Fragments that overlap condemn their whole datagram; what
+ * lies within a run that has come is a duplicate and ignored (Linux's rules).
  */
 #ifndef STANDIN_CORE_FRAG_H
 #define STANDIN_CORE_FRAG_H
@@ -16,7 +16,7 @@
 
 struct stack;
 
-#define FRAG_PIECES_MAX 128u /* 64 KiB over a link of 576 bytes take 119 */
+#define FRAG_RUNS_MAX 128u /* 64 KiB over a link of 576 bytes take 119, when they come in reverse */
 
 struct frag_key {
     struct addr src;
@@ -29,7 +29,8 @@ struct frag_key {
 
 _Static_assert(sizeof(struct frag_key) == 40, "compared as memory");
 
-struct frag_piece {
+/* Bytes that came one after the other. */
+struct frag_run {
     uint16_t from;
     uint16_t to; /* first byte after it */
 };
@@ -46,13 +47,15 @@ struct frag {
     uint8_t tos;
     uint8_t ttl;
     uint8_t next;   /* the protocol, from the first fragment */
-    bool ce;        /* some fragment was marked CE */
-    bool not_ect;   /* some fragment was not ECN-capable */
+    uint8_t source; /* hash of key.src: into the stack's frag_src */
+    uint8_t ecn;    /* bit n: some piece had the ECN field n */
     uint32_t have;  /* bytes that have come */
     uint32_t total; /* of the datagram's payload, once the last fragment has come; 0 before */
     uint32_t reach; /* end of what has come */
-    uint16_t npieces;
-    struct frag_piece piece[FRAG_PIECES_MAX];
+    uint32_t count; /* its source's, when the last piece came */
+    uint16_t nruns;
+    uint16_t first_len;                 /* of the first piece; 0: it has not come */
+    struct frag_run run[FRAG_RUNS_MAX]; /* in order */
 };
 
 /* A fragment has come. Non-NULL: it made this datagram whole, and `out` is the datagram as one

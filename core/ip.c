@@ -399,8 +399,10 @@ static int send_fragments(struct stack *st, struct env *env, struct pkt_out *p,
 
     size_t len_max = p->v6 ? UINT16_MAX : UINT16_MAX - sizeof(struct ip4_hdr);
     if (len > len_max || chunk < upper || mtu < head) {
+        st->stats.IpFragFails++;
         return -ERR_MSGSIZE;
     }
+    st->stats.IpFragOKs++;
     if (p->csum_offset != 0xffff) {
         csum_fill(p, how, total);
     }
@@ -412,6 +414,7 @@ static int send_fragments(struct stack *st, struct env *env, struct pkt_out *p,
         memcpy(f.hdr + head, p->hdr + p->ip_len, skip);
         f.hdr_len = (uint16_t)(head + skip);
         f.nspan = ip_cut(p, at + skip - upper, n - skip, f.span);
+        st->stats.IpFragCreates++;
         emit(st, env, &f, head + n);
     }
     return 0;

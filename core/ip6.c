@@ -108,7 +108,7 @@ static bool chain_complete(struct walk w)
             return false;
         }
     }
-    size_t need = w.next == 6 ? 20 : w.next == 17 || w.next == 58 ? 8 : 0;
+    size_t need = w.next == 6 ? 20 : w.next == 17 || w.next == 58 ? 8 : 1; /* as Linux */
     return w.next == IP6_NO_NEXT || w.len - w.at >= need;
 }
 

@@ -61,6 +61,10 @@
     KNOB(ip_local_port_range_min, 32768, 1, 65535, "port")            \
     KNOB(ip_local_port_range_max, 60999, 1, 65535, "port")            \
     KNOB(ip_unprivileged_port_start, 1024, 0, 65536, "port")          \
+    KNOB(ipfrag_high_thresh, 4194304, 0, 1 << 30, "bytes")            \
+    KNOB(ipfrag_max_dist, 64, 0, 0x7fffffff, "fragments")             \
+    KNOB(ipfrag_time, 30, 1, 3600, "s")                               \
+    KNOB(ip6frag_time, 60, 1, 3600, "s")                              \
     KNOB(icmp_ratelimit, 1000, 0, 60000, "ms")                        \
     KNOB(icmp_echo_ignore_all, 0, 0, 1, "bool")                       \
     KNOB(somaxconn, 4096, 1, 65535, "connections")                    \

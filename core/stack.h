@@ -34,7 +34,8 @@
 #define STACK_ADDRS_MAX 8u
 #define STACK_PMTU_MAX  64u
 #define STACK_MCAST_MAX 16u
-#define STACK_FRAG_HASH 64u
+#define STACK_FRAG_HASH 256u
+#define STACK_FRAG_SRCS 256u
 #define STACK_ICMP_HASH 64u
 
 /* What a struct timer lies in (its field `owner`); every other value is a connection's. */
@@ -130,7 +131,11 @@ struct stack {
     uint64_t dgram_number;
 
     struct frag *frag_hash[STACK_FRAG_HASH]; /* frag.c */
-    struct frag *frag_old, *frag_new;        /* by age */
+    struct frag_src {                        /* what is known of the sources of one hash value */
+        uint32_t count;                      /* fragments that have come; Linux: inet_peer's rid */
+        uint32_t nfrags;                     /* datagrams being reassembled */
+    } frag_src[STACK_FRAG_SRCS];
+    struct frag *frag_old, *frag_new; /* by age */
     uint32_t nfrags;
     uint32_t frag_bytes;
 

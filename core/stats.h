@@ -16,6 +16,10 @@
     STAT(IpOutRequests)      \
     STAT(IpReasmOKs)         \
     STAT(IpReasmFails)       \
+    STAT(IpReasmReqds)       \
+    STAT(IpReasmTimeout)     \
+    STAT(IpFragOKs)          \
+    STAT(IpFragFails)        \
     STAT(IpFragCreates)      \
     STAT(IpInBytes)          \
     STAT(IpOutBytes)         \
