@@ -87,6 +87,7 @@ struct cc_ack {
 struct cc_setup {
     nsec now;
     uint32_t cwnd;   /* the initial window */
+    seq nxt;         /* SND.NXT */
     uint8_t hystart; /* knob user_hystart */
 };
 

@@ -22,9 +22,8 @@
 #define C_NUM    410u /* C = 410/1024 = 0.4 segments per s^3 */
 #define C_DEN    1024u
 
-#define HYSTART_LOW_WINDOW 16u  /* Linux, not RFC: smaller windows say nothing about the path */
-#define UPDATE_MS          31u  /* Linux, not RFC: W(t) anew at least 32 times a second */
-#define REDUCED_MS         1000 /* Linux, not RFC: so long after a reduction samples do not count */
+#define UPDATE_MS  31u  /* Linux, not RFC: W(t) anew at least 32 times a second */
+#define REDUCED_MS 1000 /* Linux, not RFC: so long after a reduction samples do not count */
 
 static uint32_t ms_of(nsec t)
 {
@@ -49,7 +48,7 @@ static uint32_t cube_root(uint64_t a)
 static void cubic_init(struct tcp_cc *cc, const struct cc_setup *how)
 {
     cc->u.cubic = (struct cubic){0};
-    hystart_init(&cc->u.cubic.hy, how->hystart);
+    hystart_init(&cc->u.cubic.hy, how->hystart, how->nxt);
 }
 
 /* An epoch begins with the first ACK after a reduction: where the curve lies from here. RFC 9438
@@ -100,31 +99,35 @@ static void reno_window(struct cubic *q, uint32_t cwnd)
 }
 
 /* How many acknowledged segments make the window grow by one. */
-static void update(struct tcp_cc *cc, uint32_t acked, uint32_t now_ms)
+static uint32_t growth(const struct cubic *q, uint32_t cwnd, uint32_t now_ms)
+{
+    uint32_t target = target_window(q, now_ms);
+    uint32_t cnt = target > cwnd ? cwnd / (target - cwnd) : 100 * cwnd;
+
+    if (q->ep.w_max == 0) {
+        cnt = min_u32(cnt, 20); /* Linux, not RFC: no plateau known yet: 5 % each round trip */
+    }
+    return max_u32(cnt, 2); /* RFC 9438 4.2: at most half a window more each round trip */
+}
+
+static void avoid(struct tcp_cc *cc, uint32_t acked, uint32_t now_ms)
 {
     struct cubic *q = &cc->u.cubic;
 
-    q->ack_cnt += acked;
-    if (q->last_cwnd == cc->cwnd && now_ms - q->last_ms <= UPDATE_MS) {
-        return;
-    }
-    q->last_cwnd = cc->cwnd;
-    q->last_ms = now_ms;
     if (!q->ep.on) {
         begin_epoch(&q->ep, cc->cwnd, now_ms);
-        q->ack_cnt = acked;
+        q->ack_cnt = 0;
+        q->last_cwnd = 0;
     }
-
-    uint32_t target = target_window(q, now_ms);
-    q->cnt = target > cc->cwnd ? cc->cwnd / (target - cc->cwnd) : 100 * cc->cwnd;
-    if (q->ep.w_max == 0 && q->cnt > 20) {
-        q->cnt = 20; /* Linux, not RFC: no plateau known yet, grow at least 5 % a round trip */
-    }
+    q->ack_cnt += acked;
     reno_window(q, cc->cwnd);
-    if (q->ep.w_est > cc->cwnd) {
-        q->cnt = min_u32(q->cnt, cc->cwnd / (q->ep.w_est - cc->cwnd));
+    if (q->last_cwnd != cc->cwnd || now_ms - q->last_ms > UPDATE_MS) {
+        q->last_cwnd = cc->cwnd;
+        q->last_ms = now_ms;
+        q->cnt = growth(q, cc->cwnd, now_ms);
     }
-    q->cnt = max_u32(q->cnt, 2); /* RFC 9438 4.2: at most half a window more each round trip */
+    tcp_cc_add(cc, q->cnt, acked);
+    cc->cwnd = max_u32(cc->cwnd, min_u32(q->ep.w_est, cc->cwnd_clamp)); /* RFC 9438 4.3 */
 }
 
 static void cubic_on_ack(struct tcp_cc *cc, const struct cc_ack *ack)
@@ -137,8 +140,7 @@ static void cubic_on_ack(struct tcp_cc *cc, const struct cc_ack *ack)
             return;
         }
     }
-    update(cc, acked, ms_of(ack->now));
-    tcp_cc_add(cc, cc->u.cubic.cnt, acked);
+    avoid(cc, acked, ms_of(ack->now));
 }
 
 static void cubic_on_sample(struct tcp_cc *cc, const struct cc_ack *ack)
@@ -152,8 +154,7 @@ static void cubic_on_sample(struct tcp_cc *cc, const struct cc_ack *ack)
     if (q->delay_min_us == 0 || us < q->delay_min_us) {
         q->delay_min_us = us;
     }
-    if (tcp_cc_in_slow_start(cc) && cc->cwnd >= HYSTART_LOW_WINDOW &&
-        hystart_sample(&q->hy, ack, q->delay_min_us, cc->pacing_rate, cc->paced)) {
+    if (tcp_cc_in_slow_start(cc) && hystart_sample(&q->hy, cc, ack, q->delay_min_us)) {
         cc->ssthresh = cc->cwnd;
     }
 }
@@ -183,7 +184,7 @@ static void cubic_on_rto(struct tcp_cc *cc)
     q->ep.prior = 0;
     q->cnt = 0;
     q->last_cwnd = 0;
-    hystart_init(&q->hy, q->hy.mode);
+    hystart_init(&q->hy, q->hy.mode, q->hy.round_end);
 }
 
 /* RFC 9438 4.9.2. */

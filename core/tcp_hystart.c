@@ -26,12 +26,16 @@
 #define GROWTH_MAX    8u    /* L, where the sender does not pace */
 #define ACK_GAP_US    2000u /* Linux, not RFC: ACKs this close together are one train */
 #define ACK_DELAY_MAX 1000u /* us; Linux, not RFC */
+#define LOW_WINDOW    16u   /* segments; Linux, not RFC: smaller ones say nothing about the path */
 #define NO_RTT        UINT32_MAX
 
-void hystart_init(struct hystart *h, uint8_t mode)
+void hystart_init(struct hystart *h, uint8_t mode, seq nxt)
 {
-    *h = (struct hystart){
-        .mode = mode, .rtt_us = NO_RTT, .last_rtt_us = NO_RTT, .base_rtt_us = NO_RTT};
+    *h = (struct hystart){.mode = mode,
+                          .round_end = nxt,
+                          .rtt_us = NO_RTT,
+                          .last_rtt_us = NO_RTT,
+                          .base_rtt_us = NO_RTT};
 }
 
 static uint32_t rise_of(uint32_t rtt_us)
@@ -46,29 +50,32 @@ static uint32_t ack_delay_us(uint64_t pacing_rate)
 }
 
 /* Whether the train of ACKs of this round fills the path. */
-static bool train_is_long(struct hystart *h, uint32_t now_us, uint32_t delay_min_us,
-                          uint64_t pacing_rate, bool paced)
+static bool train_is_long(struct hystart *h, const struct tcp_cc *cc, uint32_t now_us,
+                          uint32_t delay_min_us)
 {
     if (now_us - h->last_ack_us > ACK_GAP_US) {
         return false;
     }
     h->last_ack_us = now_us;
-    uint32_t limit = delay_min_us + ack_delay_us(pacing_rate);
-    return now_us - h->round_start_us > (paced ? limit : limit / 2);
+    uint32_t limit = delay_min_us + ack_delay_us(cc->pacing_rate);
+    return now_us - h->round_start_us > (cc->paced ? limit : limit / 2);
 }
 
-static bool sample_linux(struct hystart *h, const struct cc_ack *ack, uint32_t rtt_us,
-                         uint32_t delay_min_us, uint64_t pacing_rate, bool paced)
+static bool sample_linux(struct hystart *h, const struct tcp_cc *cc, const struct cc_ack *ack,
+                         uint32_t rtt_us, uint32_t delay_min_us)
 {
     uint32_t now_us = (uint32_t)(ack->now / USEC);
 
+    if (cc->cwnd < LOW_WINDOW) {
+        return false;
+    }
     if (seq_gt(ack->una, h->round_end)) {
         h->round_start_us = h->last_ack_us = now_us;
         h->round_end = ack->nxt;
         h->rtt_us = NO_RTT;
         h->samples = 0;
     }
-    bool leave = train_is_long(h, now_us, delay_min_us, pacing_rate, paced);
+    bool leave = train_is_long(h, cc, now_us, delay_min_us);
     h->rtt_us = min_u32(h->rtt_us, rtt_us);
     if (h->samples < MIN_SAMPLES) {
         h->samples++;
@@ -109,17 +116,16 @@ static bool sample_pp(struct hystart *h, const struct cc_ack *ack, uint32_t rtt_
     return false;
 }
 
-bool hystart_sample(struct hystart *h, const struct cc_ack *ack, uint32_t delay_min_us,
-                    uint64_t pacing_rate, bool paced)
+bool hystart_sample(struct hystart *h, const struct tcp_cc *cc, const struct cc_ack *ack,
+                    uint32_t delay_min_us)
 {
     uint32_t rtt_us = (uint32_t)min_u64((uint64_t)(ack->rtt / USEC), NO_RTT - 1);
 
     if (h->done || h->mode == HYSTART_OFF) {
         return false;
     }
-    h->done = h->mode == HYSTART_PP
-                  ? sample_pp(h, ack, rtt_us)
-                  : sample_linux(h, ack, rtt_us, delay_min_us, pacing_rate, paced);
+    h->done = h->mode == HYSTART_PP ? sample_pp(h, ack, rtt_us)
+                                    : sample_linux(h, cc, ack, rtt_us, delay_min_us);
     if (h->done) {
         h->css_rounds = 0;
     }

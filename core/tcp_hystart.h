@@ -15,6 +15,7 @@
 #include "seq.h"
 
 struct cc_ack;
+struct tcp_cc;
 
 enum { HYSTART_OFF, HYSTART_LINUX, HYSTART_PP };
 
@@ -33,12 +34,13 @@ struct hystart {
     bool done;          /* slow start has been left once */
 };
 
-void hystart_init(struct hystart *h, uint8_t mode);
+/* `nxt`: SND.NXT; the first round ends when it is acknowledged. */
+void hystart_init(struct hystart *h, uint8_t mode, seq nxt);
 
-/* A round-trip sample during slow start, the smallest ever being delay_min_us, at this pacing rate
- * (bytes per second). True: leave slow start now. */
-bool hystart_sample(struct hystart *h, const struct cc_ack *ack, uint32_t delay_min_us,
-                    uint64_t pacing_rate, bool paced);
+/* A round-trip sample during slow start, the smallest ever being delay_min_us. True: leave slow
+ * start now. */
+bool hystart_sample(struct hystart *h, const struct tcp_cc *cc, const struct cc_ack *ack,
+                    uint32_t delay_min_us);
 
 /* By how many segments the window grows in slow start for `acked` acknowledged ones. */
 uint32_t hystart_growth(struct hystart *h, uint32_t acked, bool paced);

@@ -28,6 +28,7 @@ void tcp_cc_start(const struct stack *st, struct tcp *c, uint8_t algo, uint32_t 
     struct cc_setup how = {
         .now = now,
         .cwnd = cwnd,
+        .nxt = c->snd.nxt,
         .hystart = (uint8_t)st->knobs.user_hystart,
     };
     tcp_cc_init(&c->cc, algo, &how);
