@@ -66,6 +66,10 @@
     KNOB(ipfrag_time, 30, 1, 3600, "s")                               \
     KNOB(ip6frag_time, 60, 1, 3600, "s")                              \
     KNOB(icmp_ratelimit, 1000, 0, 60000, "ms")                        \
+    KNOB(icmp6_ratelimit, 100, 0, 60000, "ms")                        \
+    KNOB(icmp_ratemask, 6168, 0, 0x7fffffff, "types")                 \
+    KNOB(icmp_msgs_per_sec, 1000, 0, 0x7fffffff, "per s")             \
+    KNOB(icmp_msgs_burst, 50, 0, 0x7fffffff, "messages")              \
     KNOB(icmp_echo_ignore_all, 0, 0, 1, "bool")                       \
     KNOB(somaxconn, 4096, 1, 65535, "connections")                    \
     KNOB(rmem_default, 212992, 256, 1 << 30, "bytes")                 \

@@ -34,8 +34,7 @@
 
 #define FLUSH_PKTS_MAX \
     65536u /* packets to ourselves in one flush: no two sockets of ours can keep us for ever */
-#define FIRE_MAX   (1u << 20)
-#define ICMP_BURST 50u /* Linux: icmp_msgs_burst */
+#define FIRE_MAX (1u << 20)
 
 /* --- making --- */
 
@@ -87,7 +86,7 @@ struct stack *stack_init(void *base, void *at, size_t size_max, const struct sta
     st->pmtu_timer.owner = TIMER_PMTU;
     st->pmtu_min = UINT32_MAX;
     st->icmp_at = env->now;
-    st->icmp_tokens = ICMP_BURST;
+    st->icmp_tokens = (uint32_t)st->knobs.icmp_msgs_burst;
 
     const uint32_t sizes[MEM_KINDS] = {
         [MEM_TCP] = tcp_obj_size(),         [MEM_UDP] = sizeof(struct udp),
