@@ -256,12 +256,12 @@ static void tell_dgram(struct stack *st, struct env *env, struct sock *s, const 
 
     if (too_big(q)) {
         uint8_t mode = q->ip->v6 ? s->opt.mtu_discover6 : s->opt.mtu_discover;
-        bool deaf = mode == IP_PMTUDISC_INTERFACE || mode == IP_PMTUDISC_OMIT;
+        bool deaf = mode == LX_IP_PMTUDISC_INTERFACE || mode == LX_IP_PMTUDISC_OMIT;
         uint32_t mtu = deaf ? 0 : announced_mtu(st, q);
         if (mtu != 0) {
             ip_pmtu_set(st, env, &q->flow.raddr, mtu);
         }
-        if (mode == IP_PMTUDISC_DONT || (deaf && q->ip->v6)) { /* not its business */
+        if (mode == LX_IP_PMTUDISC_DONT || (deaf && q->ip->v6)) { /* not its business */
             return;
         }
         ee.ee.info = q->ip->v6 ? q->info : q->info & 0xffff;

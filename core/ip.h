@@ -69,16 +69,6 @@ bool ip_is_broadcast(const struct stack *st, const struct addr *a);
 int ip_join(struct stack *st, const struct addr *group);
 void ip_leave(struct stack *st, const struct addr *group);
 
-/* IP_MTU_DISCOVER, IPV6_MTU_DISCOVER */
-enum {
-    IP_PMTUDISC_DONT,      /* never DF; nothing is learned */
-    IP_PMTUDISC_WANT,      /* DF where it fits, else fragments */
-    IP_PMTUDISC_DO,        /* always DF */
-    IP_PMTUDISC_PROBE,     /* always DF, and the path's MTU does not matter */
-    IP_PMTUDISC_INTERFACE, /* the device's MTU: nothing is learned, no fragments */
-    IP_PMTUDISC_OMIT,      /* the same with fragments */
-};
-
 struct ip_send {
     struct addr src;
     struct addr dst;

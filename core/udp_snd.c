@@ -73,13 +73,14 @@ static int mtu_judge(struct stack *st, const struct sock *s, size_t total, struc
 {
     bool v6 = !addr_is4(&how->dst);
     uint8_t mode = v6 ? s->opt.mtu_discover6 : s->opt.mtu_discover;
-    bool device = mode == IP_PMTUDISC_PROBE || mode == IP_PMTUDISC_INTERFACE;
+    bool device = mode == LX_IP_PMTUDISC_PROBE || mode == LX_IP_PMTUDISC_INTERFACE;
     uint32_t mtu = device && !ip_is_local(st, &how->dst) ? st->mtu : ip_mtu(st, &how->dst);
     bool fits = total <= mtu;
 
-    how->df =
-        mode == IP_PMTUDISC_DO || mode == IP_PMTUDISC_PROBE || (mode == IP_PMTUDISC_WANT && fits);
-    if (fits || mode == IP_PMTUDISC_DONT || mode == IP_PMTUDISC_WANT || mode == IP_PMTUDISC_OMIT) {
+    how->df = mode == LX_IP_PMTUDISC_DO || mode == LX_IP_PMTUDISC_PROBE ||
+              (mode == LX_IP_PMTUDISC_WANT && fits);
+    if (fits || mode == LX_IP_PMTUDISC_DONT || mode == LX_IP_PMTUDISC_WANT ||
+        mode == LX_IP_PMTUDISC_OMIT) {
         return 0;
     }
     return -(int)mtu;

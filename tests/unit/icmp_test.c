@@ -298,9 +298,9 @@ static void too_big_unwanted(void **state)
         uint8_t mode;
         bool learns, told4, told6;
     } table[] = {
-        {IP_PMTUDISC_DONT, true, false, false},      {IP_PMTUDISC_WANT, true, true, true},
-        {IP_PMTUDISC_DO, true, true, true},          {IP_PMTUDISC_PROBE, true, true, true},
-        {IP_PMTUDISC_INTERFACE, false, true, false}, {IP_PMTUDISC_OMIT, false, true, false}};
+        {LX_IP_PMTUDISC_DONT, true, false, false},      {LX_IP_PMTUDISC_WANT, true, true, true},
+        {LX_IP_PMTUDISC_DO, true, true, true},          {LX_IP_PMTUDISC_PROBE, true, true, true},
+        {LX_IP_PMTUDISC_INTERFACE, false, true, false}, {LX_IP_PMTUDISC_OMIT, false, true, false}};
     (void)state;
     for (int v6 = 0; v6 <= 1; v6++) {
         struct sock *s = client(v6 ? PEER6 : PEER4);
