@@ -49,6 +49,8 @@ enum {
 #define LX_EPOLLONESHOT   (1u << 30)
 #define LX_EPOLLET        (1u << 31)
 
+#define LX_O_NONBLOCK 0x800u /* of an open file description */
+
 /* flags of send and recv */
 enum {
     LX_MSG_OOB = 0x1,

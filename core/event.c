@@ -65,24 +65,53 @@ uint32_t event_read(const struct event_ring *r, uint64_t *from, struct event *ou
     return n - (uint32_t)stale;
 }
 
-static const char *const names[] = {[TX_NONE] = "NONE",
-#define WHY(name, text) [TX_##name] = #name,
-                                    TX_REASON_LIST
-#undef WHY
-};
-
-static const char *const texts[] = {[TX_NONE] = "no reason given",
-#define WHY(name, text) [TX_##name] = text,
-                                    TX_REASON_LIST
-#undef WHY
-};
+static const char *name_in(const char *const *table, size_t n, unsigned i)
+{
+    return i < n && table[i] ? table[i] : "?";
+}
 
 const char *tx_reason_name(unsigned why)
 {
-    return why < TX_REASON_COUNT ? names[why] : "?";
+    static const char *const names[] = {[TX_NONE] = "NONE",
+#define WHY(name, text) [TX_##name] = #name,
+                                        TX_REASON_LIST
+#undef WHY
+    };
+    return name_in(names, ARRAY_LEN(names), why);
 }
 
 const char *tx_reason_text(unsigned why)
 {
-    return why < TX_REASON_COUNT ? texts[why] : "unknown reason";
+    static const char *const texts[] = {[TX_NONE] = "no reason given",
+#define WHY(name, text) [TX_##name] = text,
+                                        TX_REASON_LIST
+#undef WHY
+    };
+    return name_in(texts, ARRAY_LEN(texts), why);
+}
+
+const char *impair_text(unsigned act)
+{
+    static const char *const texts[] = {[IMPAIR_NONE] = "let through",
+#define ACT(name, text) [IMPAIR_##name] = text,
+                                        IMPAIR_ACT_LIST
+#undef ACT
+    };
+    return name_in(texts, ARRAY_LEN(texts), act);
+}
+
+const char *event_call_name(unsigned call)
+{
+    static const char *const names[EVC_CALL_COUNT] = {
+        "?",    "socket", "bind",     "listen", "accept",     "connect",
+        "send", "recv",   "shutdown", "close",  "setsockopt", "getsockopt"};
+    return name_in(names, ARRAY_LEN(names), call);
+}
+
+const char *event_timer_name(unsigned timer)
+{
+    static const char *const names[EVT_TIMER_COUNT] = {
+        "rto", "persist", "delack",  "keepalive", "timewait", "finwait2",
+        "tlp", "reorder", "syn-ack", "user",      "pace"};
+    return name_in(names, ARRAY_LEN(names), timer);
 }

@@ -131,6 +131,7 @@ struct sock {
     uint32_t file_flags; /* O_NONBLOCK, O_ASYNC of its open file description: the preload's */
     /* messages on AF_UNIX sockets that carry it: MEMBER_FLIGHT holds it meanwhile */
     uint32_t in_flight;
+    int32_t fd;         /* the descriptor its program first got for it, for people; -1: none yet */
     uint64_t inode;     /* of the descriptor that stands for it; 0: none yet */
     uint32_t uid;       /* of the creator */
     uint32_t owner_pid; /* of the creator, for ss */
@@ -180,6 +181,10 @@ struct recv_info {
  */
 struct sock *sock_create(struct stack *st, struct env *env, int family, int type, int proto,
                          int *err);
+
+/* Says which descriptor the program got for it: the end of socket(2), or of accept(2) on `from`, in
+ * the event log. */
+void sock_named(struct stack *st, struct env *env, struct sock *s, int fd, const struct sock *from);
 
 /* bind(2); the address is IPv4-mapped for LX_AF_INET. INVAL (bound already), ADDRINUSE,
  * ADDRNOTAVAIL, ACCES (port below ip_unprivileged_port_start unless `privileged`), AFNOSUPPORT. */

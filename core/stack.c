@@ -103,15 +103,28 @@ struct stack *stack_init(void *base, void *at, size_t size_max, const struct sta
 
 /* --- packets in --- */
 
+/* Whose packet it was, as far as its bytes tell. Nothing in it has been judged. */
+static void tell_flow(struct event *ev, const struct pkt_in *in, uint8_t version)
+{
+    size_t at = 0;
+    if (version == 4 && in->len >= 20) {
+        ev->proto = in->p[9];
+        at = (size_t)(in->p[0] & 15) * 4;
+    } else if (version == 6 && in->len >= 40) {
+        ev->proto = in->p[6];
+        at = 40;
+    }
+    if ((ev->proto == LX_IPPROTO_TCP || ev->proto == LX_IPPROTO_UDP) && in->len >= at + 4) {
+        ev->rport = (uint16_t)(in->p[at] << 8 | in->p[at + 1]);
+        ev->lport = (uint16_t)(in->p[at + 2] << 8 | in->p[at + 3]);
+    }
+}
+
 void stack_drop(struct stack *st, struct env *env, enum drop why, const struct pkt_in *in)
 {
     struct event *ev = event_begin(st->events, env, EV_DROP);
     uint8_t version = in->len > 0 ? in->p[0] >> 4 : 0;
-    if (version == 4 && in->len >= 20) {
-        ev->proto = in->p[9];
-    } else if (version == 6 && in->len >= 40) {
-        ev->proto = in->p[6];
-    }
+    tell_flow(ev, in, version);
     ev->why = (uint8_t)why;
     ev->u.pkt.len = (uint32_t)in->len;
     ev->u.pkt.ver = version;

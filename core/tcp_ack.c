@@ -140,8 +140,10 @@ static void take_rtt(struct stack *st, struct tcp *c, struct tcp_acked *a,
 }
 
 /* RFC 5681: the window grows only by acknowledgments of a sender that was held back by it. */
-static void grow_window(const struct stack *st, struct tcp *c, const struct tcp_acked *a, nsec now)
+static void grow_window(struct stack *st, const struct env *env, struct tcp *c,
+                        const struct tcp_acked *a)
 {
+    nsec now = env->now;
     const struct cc_ops *ops = tcp_cc_ops(c->cc.algo);
     struct cc_ack ack = {
         .now = now,
@@ -175,6 +177,7 @@ static void grow_window(const struct stack *st, struct tcp *c, const struct tcp_
     ops->on_ack(&c->cc, &ack);
     if (c->cc.cwnd != before) {
         c->cwnd_stamp = now;
+        tcp_tell_cwnd(st, env, c, CWND_GROWN);
     }
 }
 
@@ -271,7 +274,7 @@ bool tcp_ack_in(struct stack *st, struct env *env, struct tcp *c, const struct t
     take_rtt(st, c, &a, seg, env->now);
     c->info.delivered += a.delivered;
     tcp_loss_ack(st, env, c, &a);
-    grow_window(st, c, &a, env->now);
+    grow_window(st, env, c, &a);
     settle(st, env, c, &a, was_writable);
     return true;
 }

@@ -281,6 +281,23 @@ static inline nsec tcp_rto(const struct stack *st, const struct tcp *c)
 void tcp_move(struct stack *st, struct env *env, struct tcp *c, enum tcp_state to, const char *func,
               int line);
 
+/* ---- tcp_event.c: records for the event ring */
+void tcp_tell_out(struct stack *st, const struct env *env, const struct tcp *c,
+                  const struct tcp_seg *seg, uint32_t gso, enum tx_reason why);
+/* A reset that belongs to no connection. */
+void tcp_tell_reply(struct stack *st, const struct env *env, const struct tcp_seg *seg);
+/* c may be NULL. Before the segment has changed anything. */
+void tcp_tell_in(struct stack *st, const struct env *env, const struct tcp *c,
+                 const struct tcp_seg *seg);
+/* The segment that came last was not used; counts it too. */
+void tcp_tell_drop(struct stack *st, const struct env *env, uint32_t sock_id,
+                   const struct tcp_seg *seg, enum drop why);
+void tcp_tell_state(struct stack *st, const struct env *env, const struct tcp *c,
+                    enum tcp_state from, const char *func, int line);
+void tcp_tell_timer(struct stack *st, const struct env *env, const struct tcp *c,
+                    enum tcp_timer_kind k, enum event_timer_act act, nsec at);
+void tcp_tell_cwnd(struct stack *st, const struct env *env, const struct tcp *c, enum cwnd_why why);
+
 /* ---- tcp_timer.c */
 void tcp_timer_set(struct stack *st, struct env *env, struct tcp *c, enum tcp_timer_kind k,
                    nsec at);
@@ -380,8 +397,8 @@ void tcp_loss_resend(struct stack *st, struct env *env, struct tcp *c);
 void tcp_tlp_fire(struct stack *st, struct env *env, struct tcp *c);
 
 /* ---- tcp_listen.c */
-void tcp_listen_in(struct stack *st, struct env *env, struct tcp *l, const struct ip_hdr *ip,
-                   const struct tcp_seg *seg);
+enum drop tcp_listen_in(struct stack *st, struct env *env, struct tcp *l, const struct ip_hdr *ip,
+                        const struct tcp_seg *seg);
 /* A child's handshake is complete: SYN queue -> accept queue. False: the accept queue is full. */
 bool tcp_listen_complete(struct stack *st, struct env *env, struct tcp *child);
 /* A child in a queue of its parent goes away. */

@@ -14,7 +14,8 @@
  *     seventh text (tcp_rcv.c)
  *     eighth  FIN
  *
- * What a segment was good for is told by its event: DROP_NONE or the reason.
+ * A segment that was good for nothing is told as such: an EV_DROP with the reason behind its
+ * EV_SEG_IN.
  *
  * Deliberately missing: urgent data beyond noting the pointer.
  */
@@ -23,30 +24,6 @@
 #include "check.h"
 #include "csum.h"
 #include "sock_priv.h"
-
-static struct event *record_in(struct stack *st, struct env *env, const struct tcp *c,
-                               const struct tcp_seg *seg)
-{
-    struct event *ev = event_begin(st->events, env, EV_SEG_IN);
-
-    ev->sock_id = c ? c->s.obj.id : 0;
-    ev->proto = LX_IPPROTO_TCP;
-    ev->lport = seg->dport;
-    ev->rport = seg->sport;
-    ev->u.seg.seq = c && c->state != TCP_LISTEN ? seq_dist(c->irs, seg->seq) : seg->seq.v;
-    ev->u.seg.ack = c && c->state != TCP_LISTEN ? seq_dist(c->iss, seg->ack) : seg->ack.v;
-    ev->u.seg.len = seg->len;
-    ev->u.seg.flags = seg->flags;
-    ev->u.seg.gso = seg->gso_size;
-    ev->u.seg.wnd = c && !(seg->flags & TCP_SYN) ? (uint32_t)seg->wnd << c->snd.scale : seg->wnd;
-    if (c) {
-        ev->u.seg.cwnd = c->cc.cwnd * c->snd.mss;
-        ev->u.seg.inflight = seq_dist(c->snd.una, c->snd.nxt);
-        ev->u.seg.srtt_us = (uint32_t)(c->rtt.srtt / USEC);
-    }
-    event_end(st->events);
-    return ev;
-}
 
 static bool checksum_good(const struct ip_hdr *ip)
 {
@@ -508,8 +485,7 @@ static enum drop by_state(struct stack *st, struct env *env, struct tcp *c, cons
         tcp_reply_rst(st, env, ip, seg);
         return DROP_TCP_CLOSED;
     case TCP_LISTEN:
-        tcp_listen_in(st, env, c, ip, seg);
-        return DROP_NONE;
+        return tcp_listen_in(st, env, c, ip, seg);
     case TCP_SYN_SENT:
         return in_syn_sent(st, env, c, ip, seg);
     case TCP_TIME_WAIT: {
@@ -518,7 +494,7 @@ static enum drop by_state(struct stack *st, struct env *env, struct tcp *c, cons
             struct tcp *l = listener_of(st, c);
             tcp_done(st, env, c, ERR_OK);
             st->touching = &l->s;
-            tcp_listen_in(st, env, l, ip, seg);
+            why = tcp_listen_in(st, env, l, ip, seg);
         }
         return why;
     }
@@ -554,14 +530,14 @@ void tcp_input(struct stack *st, struct env *env, const struct ip_hdr *ip)
         why = DROP_IP_NOT_OURS; /* MUST-57 */
     }
     if (why != DROP_NONE) {
-        st->stats.drop[why]++;
         struct pkt_in in = {.p = ip->start, .len = ip->len};
         stack_drop(st, env, why, &in);
         return;
     }
     seg.gso_size = ip->gso_size;
     struct tcp *c = find(st, ip, &seg);
-    struct event *ev = record_in(st, env, c, &seg);
+    uint32_t id = c ? c->s.obj.id : 0;
+    tcp_tell_in(st, env, c, &seg);
     if (!c) {
         why = DROP_TCP_NO_SOCKET;
         tcp_reply_rst(st, env, ip, &seg);
@@ -571,8 +547,7 @@ void tcp_input(struct stack *st, struct env *env, const struct ip_hdr *ip)
         st->touching = NULL;
     }
     if (why != DROP_NONE) {
-        st->stats.drop[why]++;
-        ev->why = (uint8_t)why;
+        tcp_tell_drop(st, env, id, &seg, why);
     }
 }
 

@@ -23,21 +23,6 @@
 #include "check.h"
 #include "tcp_cc.h"
 
-static void record_cwnd(struct stack *st, struct env *env, const struct tcp *c)
-{
-    struct event *ev = event_begin(st->events, env, EV_CWND);
-
-    ev->sock_id = c->s.obj.id;
-    ev->proto = LX_IPPROTO_TCP;
-    ev->lport = c->s.flow.lport;
-    ev->rport = c->s.flow.rport;
-    ev->u.cwnd.cwnd = c->cc.cwnd;
-    ev->u.cwnd.ssthresh = c->cc.ssthresh;
-    ev->u.cwnd.inflight = tcp_inflight(c);
-    ev->u.cwnd.ca_state = c->ca_state;
-    event_end(st->events);
-}
-
 static void to_state(struct stack *st, struct env *env, struct tcp *c, enum tcp_ca ca)
 {
     if (c->ca_state != ca) {
@@ -46,7 +31,7 @@ static void to_state(struct stack *st, struct env *env, struct tcp *c, enum tcp_
             ops->on_ca(&c->cc, (uint8_t)ca);
         }
         c->ca_state = (uint8_t)ca;
-        record_cwnd(st, env, c);
+        tcp_tell_cwnd(st, env, c, CWND_STATE);
     }
 }
 
@@ -316,7 +301,7 @@ static void undo(struct stack *st, struct env *env, struct tcp *c, bool unmark)
     if (tcp_cc_ops(c->cc.algo)->on_undo) {
         tcp_cc_ops(c->cc.algo)->on_undo(&c->cc);
     }
-    record_cwnd(st, env, c);
+    tcp_tell_cwnd(st, env, c, CWND_UNDO);
 }
 
 static void begin_reduction(struct tcp *c)
@@ -428,7 +413,7 @@ static void judge_probe(struct stack *st, struct env *env, struct tcp *c, struct
     if (repaired && c->ca_state == CA_OPEN) {
         begin_reduction(c); /* the probe repaired a loss nobody reported */
         c->cc.cwnd = c->cc.ssthresh;
-        record_cwnd(st, env, c);
+        tcp_tell_cwnd(st, env, c, CWND_STATE);
     }
 }
 

@@ -67,30 +67,6 @@ static struct ip_send route(const struct stack *st, const struct tcp *c)
     };
 }
 
-static void record_out(struct stack *st, struct env *env, const struct tcp *c,
-                       const struct tcp_seg *seg, uint32_t gso, enum tx_reason why)
-{
-    struct event *ev = event_begin(st->events, env, EV_SEG_OUT);
-
-    ev->sock_id = c->s.obj.id;
-    ev->why = (uint8_t)why;
-    ev->proto = LX_IPPROTO_TCP;
-    ev->lport = seg->sport;
-    ev->rport = seg->dport;
-    ev->u.seg.seq = seq_dist(c->iss, seg->seq);
-    ev->u.seg.ack = seg->flags & TCP_ACK ? seq_dist(c->irs, seg->ack) : 0;
-    ev->u.seg.len = seg->len;
-    ev->u.seg.flags = seg->flags;
-    ev->u.seg.gso = (uint16_t)gso;
-    ev->u.seg.wnd = seg->flags & TCP_SYN ? seg->wnd : (uint32_t)seg->wnd << c->rcv.scale;
-    ev->u.seg.cwnd = c->cc.cwnd * c->snd.mss;
-    ev->u.seg.ssthresh = c->cc.ssthresh == CWND_INFINITE ? UINT32_MAX : c->cc.ssthresh * c->snd.mss;
-    ev->u.seg.inflight = seq_dist(c->snd.una, c->snd.nxt);
-    ev->u.seg.srtt_us = (uint32_t)(c->rtt.srtt / USEC);
-    ev->u.seg.rto_us = (uint32_t)(tcp_rto(st, c) / USEC);
-    event_end(st->events);
-}
-
 /* Whatever went out with ACK set has acknowledged all there is. */
 static void ack_sent(struct stack *st, struct env *env, struct tcp *c, bool pure)
 {
@@ -149,7 +125,7 @@ static int xmit(struct stack *st, struct env *env, struct tcp *c, struct tcp_seg
         p.gso_size = seg->len > mss ? (uint16_t)mss : 0;
     }
     uint32_t segs = seg->len ? (seg->len + mss - 1) / mss : 1;
-    record_out(st, env, c, seg, p.gso_size, why);
+    tcp_tell_out(st, env, c, seg, p.gso_size, why);
     st->stats.TcpOutSegs += segs;
     c->info.segs_out += segs;
     if (seg->len) {
@@ -284,15 +260,7 @@ void tcp_reply_rst(struct stack *st, struct env *env, const struct ip_hdr *ip,
         .ttl = (uint8_t)st->knobs.ip_default_ttl,
         .df = true,
     };
-    struct event *ev = event_begin(st->events, env, EV_SEG_OUT);
-    ev->why = TX_RST;
-    ev->proto = LX_IPPROTO_TCP;
-    ev->lport = seg.sport;
-    ev->rport = seg.dport;
-    ev->u.seg.flags = seg.flags;
-    ev->u.seg.seq = seg.seq.v;
-    ev->u.seg.ack = seg.ack.v;
-    event_end(st->events);
+    tcp_tell_reply(st, env, &seg);
     st->stats.TcpOutRsts++;
     st->stats.TcpOutSegs++;
     ip_send(st, env, &p, &how);
@@ -402,8 +370,9 @@ static void send_new(struct stack *st, struct env *env, struct tcp *c, uint32_t 
 }
 
 /* RFC 5681 4.1, RFC 7661 in Linux's form: after idling longer than the RTO the window decays. */
-static void restart_after_idle(const struct stack *st, struct tcp *c, nsec now)
+static void restart_after_idle(struct stack *st, const struct env *env, struct tcp *c)
 {
+    nsec now = env->now;
     nsec idle = now - c->snd_at;
 
     if (!st->knobs.tcp_slow_start_after_idle || c->tx.out || !c->snd_at || idle <= tcp_rto(st, c) ||
@@ -418,11 +387,14 @@ static void restart_after_idle(const struct stack *st, struct tcp *c, nsec now)
     c->cc.cwnd = max_u32(c->cc.cwnd, restart);
     c->cwnd_used = 0;
     c->cwnd_stamp = now;
+    tcp_tell_cwnd(st, env, c, CWND_IDLE);
 }
 
 /* Whether the window or the program holds us back, per window of data. RFC 7661 in Linux's form. */
-static void validate_window(const struct stack *st, struct tcp *c, bool limited, nsec now)
+static void validate_window(struct stack *st, const struct env *env, struct tcp *c, bool limited)
 {
+    nsec now = env->now;
+
     if (seq_geq(c->snd.una, c->usage_seq) || limited ||
         (!c->cwnd_limited && c->tx.out > c->max_out)) {
         c->cwnd_limited = limited;
@@ -442,6 +414,7 @@ static void validate_window(const struct stack *st, struct tcp *c, bool limited,
     if (used < c->cc.cwnd && c->ca_state == CA_OPEN) {
         c->cc.ssthresh = max_u32(c->cc.ssthresh, c->cc.cwnd - c->cc.cwnd / 4);
         c->cc.cwnd = (c->cc.cwnd + used) / 2;
+        tcp_tell_cwnd(st, env, c, CWND_IDLE);
     }
     c->cwnd_used = 0;
     c->cwnd_stamp = now;
@@ -471,7 +444,7 @@ void tcp_output(struct stack *st, struct env *env, struct tcp *c)
     }
     bool sent = false, limited = false;
     uint32_t unsent;
-    restart_after_idle(st, c, env->now);
+    restart_after_idle(st, env, c);
     while ((unsent = tcp_unsent(c)) != 0) {
         uint32_t mss = bounded_mss(c);
         uint32_t n = allowance(c, unsent, mss, &limited);
@@ -490,7 +463,7 @@ void tcp_output(struct stack *st, struct env *env, struct tcp *c)
         sent = true;
     }
     if (sent || limited) {
-        validate_window(st, c, limited, env->now);
+        validate_window(st, env, c, limited);
     }
     if (sent) {
         tcp_timer_clear(st, env, c, TT_PERSIST);

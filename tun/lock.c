@@ -160,6 +160,7 @@ static void taken(struct session *s, struct env *env, int err)
     env->ops = &session_ops;
     env->ctx = s;
     env->member = s->me;
+    env->call = 0;
     env->tid = my_tid;
     lock_clock(env);
     if (UNLIKELY(err == EOWNERDEAD)) {
