@@ -96,7 +96,8 @@ void sock_record(struct stack *st, const struct env *env, const struct sock_call
     tell_call(st, env, c, ret, CALL_DONE);
 }
 
-/* A verb that may find nothing: where the program's call blocks, the owner waits and tries again. */
+/* A verb that may find nothing: where the program's call blocks, the owner waits and tries again.
+ */
 static void record_try(struct stack *st, const struct env *env, const struct sock *s,
                        const struct sock_call *c, uint32_t flags, int64_t ret)
 {
