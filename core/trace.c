@@ -159,7 +159,7 @@ static void put_endpoint(struct text *t, const struct event *ev)
     char host[ADDR_TEXT_MAX];
     memcpy(&a, ev->u.call.addr, sizeof a);
     addr_text(&a, host);
-    put(t, strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, ev->u.call.arg2);
+    put(t, addr_is4(&a) ? "%s:%u" : "[%s]:%u", host, ev->u.call.arg2);
 }
 
 /* What the call was given: what core knows of it. */
