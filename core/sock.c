@@ -27,6 +27,7 @@
 #include "ip.h"
 #include "pollset.h"
 #include "sock_priv.h"
+#include "sock_side.h"
 #include "stack.h"
 #include "tcp.h"
 #include "udp.h"
@@ -192,6 +193,7 @@ void sock_free(struct stack *st, struct sock *s)
     demux_del_conn(st, s);
     demux_del_bind(st, s);
     sock_unwatch(st, s);
+    sock_side_free(st, s);
     if (st->touching == s) {
         st->touching = NULL;
     }
@@ -639,6 +641,11 @@ int64_t sock_recv(struct stack *st, struct env *env, struct sock *s, struct mspa
     sock_untouch(st);
     record_try(st, env, s, &c, flags, ret);
     return ret;
+}
+
+bool sock_at_mark(const struct sock *s)
+{
+    return s->side && is_tcp(s) && tcp_at_mark(s);
 }
 
 int sock_shutdown(struct stack *st, struct env *env, struct sock *s, int how)

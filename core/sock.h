@@ -30,6 +30,7 @@
 #include "pkt.h"
 
 struct stack;
+struct side;
 struct watch;
 
 #define MEMBERS_MAX   256u
@@ -136,6 +137,7 @@ struct sock {
     uint32_t uid;       /* of the creator */
     uint32_t owner_pid; /* of the creator, for ss */
     nsec born;
+    struct side *side;      /* rare state, NULL while there is none (sock_side.h) */
     struct watch *watches;  /* who wants to know about its readiness (pollset.h) */
     struct sock *conn_next; /* demux.h */
     struct sock *bind_next;
@@ -214,6 +216,9 @@ int64_t sock_send(struct stack *st, struct env *env, struct sock *s, const struc
  * TRUNC, OOB, ERRQUEUE; WAITALL and DONTWAIT are the caller's. */
 int64_t sock_recv(struct stack *st, struct env *env, struct sock *s, struct mspan *v, size_t n,
                   uint32_t flags, struct recv_info *info);
+
+/* The urgent mark: a receive that has bytes ends here, whatever it waits for. */
+bool sock_at_mark(const struct sock *s);
 
 /* shutdown(2), how = LX_SHUT_*. NOTCONN, INVAL. */
 int sock_shutdown(struct stack *st, struct env *env, struct sock *s, int how);

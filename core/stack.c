@@ -27,6 +27,7 @@
 #include "icmp.h"
 #include "ip.h"
 #include "sock_priv.h"
+#include "sock_side.h"
 #include "tcp.h"
 #include "udp.h"
 
@@ -92,6 +93,7 @@ struct stack *stack_init(void *base, void *at, size_t size_max, const struct sta
         [MEM_TCP] = tcp_obj_size(),         [MEM_UDP] = sizeof(struct udp),
         [MEM_DGRAM] = sizeof(struct dgram), [MEM_POLLSET] = sizeof(struct pollset),
         [MEM_WATCH] = sizeof(struct watch), [MEM_FRAG] = sizeof(struct frag),
+        [MEM_SIDE] = sizeof(struct side),
     };
     st->mem = mem_init(base, (uint8_t *)at + own + ring, size_max, sizes, cfg->mem_limit, env);
     if (!st->mem || demux_init(st, env) != 0) {
@@ -332,6 +334,7 @@ static void indices_clear(struct stack *st)
     st->wake_head = NULL;
     st->collecting = NULL;
     st->flush_head = NULL;
+    st->signal_head = NULL;
     st->loop_head = NULL;
     st->loop_tail = NULL;
     st->loop_len = 0;
@@ -418,6 +421,7 @@ void stack_recover(struct stack *st, struct env *env)
     mem_rebuild_begin(st->mem);
     indices_clear(st);
     frag_rebuild(st);
+    sock_side_rebuild(st);
     tcp_rebuild_all(st, env);
     udp_rebuild(st, env);
     mem_rebuild_end(st->mem);

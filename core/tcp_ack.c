@@ -105,6 +105,9 @@ static void take_bytes(struct stack *st, struct env *env, struct tcp *c, struct 
     seq head = tcp_seq_of_sq(c, c->sq.head);
 
     c->snd.una = ack;
+    if (UNLIKELY(c->s.side != NULL)) {
+        tcp_urg_acked(c);
+    }
     if (seq_lt(head, end)) {
         a->acked_bytes = seq_dist(head, end);
         ring_drop(&c->sq, a->acked_bytes);

@@ -19,6 +19,7 @@
 #include "ring.h"
 #include "seq.h"
 #include "sock.h"
+#include "sock_side.h"
 #include "stack.h"
 #include "tcp.h"
 #include "tcp_cc.h"
@@ -408,6 +409,37 @@ void tcp_listen_close(struct stack *st, struct env *env, struct tcp *l);
 
 /* ---- tcp_in.c */
 void tcp_established(struct stack *st, struct env *env, struct tcp *c);
+
+/* ---- tcp_urg.c; where the side object is not asked for, the caller has seen that there is one */
+/* What has been written so far ends with an urgent byte. 0, or -ERR_NOBUFS. */
+int tcp_urg_mark(struct stack *st, struct env *env, struct tcp *c);
+/* Urgent data is on its way out, unacknowledged. */
+static inline bool tcp_urg_mode(const struct tcp *c)
+{
+    return c->s.side && c->s.side->urg_out;
+}
+void tcp_urg_header(const struct tcp *c, struct tcp_seg *seg);
+void tcp_urg_acked(struct tcp *c);
+/* The sixth check of a segment; its SYN was taken off. */
+void tcp_urg_in(struct stack *st, struct env *env, struct tcp *c, const struct tcp_seg *seg);
+/* There is a mark, perhaps not reached: reads must go through tcp_urg_take. */
+static inline bool tcp_urg_pending(const struct tcp *c)
+{
+    return c->s.side && c->s.side->urg_in != URG_NONE;
+}
+/* The next byte to read is the urgent one; and it will be left out. */
+bool tcp_urg_at_mark(const struct tcp *c);
+bool tcp_urg_skips(const struct tcp *c);
+/* SIOCINQ: bytes before the mark. */
+uint32_t tcp_urg_unread(const struct tcp *c);
+/* MSG_OOB. */
+int64_t tcp_urg_recv(struct tcp *c, struct mspan *v, size_t n, uint32_t flags,
+                     struct recv_info *info);
+/* Copies from ring offset *from up to the mark, and moves *from. */
+uint32_t tcp_urg_take(struct tcp *c, uint64_t *from, struct mspan *v, size_t n, uint32_t flags);
+/* The ring's head has moved. */
+void tcp_urg_taken(struct tcp *c);
+void tcp_urg_reset(struct tcp *c);
 
 /* ---- tcp_user.c */
 /* The connection ends: buffers freed, timers off, the program told (err 0: orderly). Frees an

@@ -10,14 +10,12 @@
  *     third   security: none
  *     fourth  SYN, by RFC 5961 4
  *     fifth   ACK (tcp_ack.c)
- *     sixth   URG
+ *     sixth   URG (tcp_urg.c)
  *     seventh text (tcp_rcv.c)
  *     eighth  FIN
  *
  * A segment that was good for nothing is told as such: an EV_DROP with the reason behind its
  * EV_SEG_IN.
- *
- * Deliberately missing: urgent data beyond noting the pointer.
  */
 #include "tcp_cb.h"
 
@@ -98,6 +96,18 @@ void tcp_established(struct stack *st, struct env *env, struct tcp *c)
 
 static enum drop in_text(struct stack *st, struct env *env, struct tcp *c, struct tcp_seg *seg);
 
+/* The segment without its SYN, which has been taken; an urgent pointer counted from it. */
+static void strip_syn(struct tcp_seg *seg)
+{
+    seg->seq = seq_add(seg->seq, 1);
+    seg->flags &= (uint16_t)~TCP_SYN;
+    if (seg->up < 2) {
+        seg->flags &= (uint16_t)~TCP_URG; /* it named the SYN itself */
+    } else {
+        seg->up--;
+    }
+}
+
 static enum drop in_syn_sent(struct stack *st, struct env *env, struct tcp *c,
                              const struct ip_hdr *ip, struct tcp_seg *seg)
 {
@@ -132,8 +142,7 @@ static enum drop in_syn_sent(struct stack *st, struct env *env, struct tcp *c,
         tcp_want_ack(st, c, TX_ACK);
         tcp_want_out(st, c);
         if (seg->len || seg->flags & TCP_FIN) { /* RFC 9293; Linux leaves it to be sent again */
-            seg->seq = seq_add(seg->seq, 1);
-            seg->flags &= (uint16_t)~TCP_SYN;
+            strip_syn(seg);
             return in_text(st, env, c, seg);
         }
     } else { /* simultaneous open, MUST-10 */
@@ -405,6 +414,9 @@ static enum drop in_text(struct stack *st, struct env *env, struct tcp *c, struc
 {
     enum drop why = DROP_NONE;
 
+    if (UNLIKELY(seg->flags & TCP_URG || tcp_urg_pending(c))) { /* sixth */
+        tcp_urg_in(st, env, c, seg);
+    }
     if (seg->len) {
         uint64_t before = c->rq.tail;
         why = tcp_rcv_text(st, env, c, seg);
@@ -444,8 +456,7 @@ static enum drop in_synchronized(struct stack *st, struct env *env, struct tcp *
         return DROP_TCP_SYN;
     }
     if (seg->flags & TCP_SYN) { /* a simultaneous open's SYN,ACK, or the SYN once more */
-        seg->seq = seq_add(seg->seq, 1);
-        seg->flags &= (uint16_t)~TCP_SYN;
+        strip_syn(seg);
         if (!(seg->flags & TCP_ACK)) {
             tcp_send_syn(st, env, c, TX_SYNACK);
             return DROP_TCP_OLD;
@@ -469,7 +480,7 @@ static enum drop in_synchronized(struct stack *st, struct env *env, struct tcp *
         }
         return DROP_NONE;
     }
-    return in_text(st, env, c, seg); /* seventh, eighth */
+    return in_text(st, env, c, seg); /* sixth to eighth */
 }
 
 /* ---- entry */

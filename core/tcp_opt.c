@@ -376,18 +376,20 @@ int64_t tcp_ioctl(struct stack *st, struct env *env, struct sock *s, uint32_t re
 
     (void)st;
     (void)env;
+    bool opening = c->state == TCP_SYN_SENT || c->state == TCP_SYN_RCVD;
+    if (request == LX_SIOCATMARK) {
+        return tcp_urg_at_mark(c);
+    }
     if (c->state == TCP_LISTEN) {
         return -ERR_INVAL;
     }
     switch (request) {
     case LX_SIOCINQ:
-        return tcp_readable(c);
+        return opening ? 0 : tcp_urg_unread(c);
     case LX_SIOCOUTQ:
-        return (int64_t)ring_len(&c->sq);
+        return opening ? 0 : (int64_t)ring_len(&c->sq);
     case LX_SIOCOUTQNSD:
-        return tcp_unsent(c);
-    case LX_SIOCATMARK:
-        return 0;
+        return opening ? 0 : tcp_unsent(c);
     default:
         return -ERR_NOPROTOOPT;
     }

@@ -110,6 +110,9 @@ static int xmit(struct stack *st, struct env *env, struct tcp *c, struct tcp_seg
     uint8_t *th = ip_begin(&p, is_v6(c));
 
     seg_common(st, env, c, seg);
+    if (UNLIKELY(c->s.side != NULL)) {
+        tcp_urg_header(c, seg);
+    }
     p.hdr_len = (uint16_t)(p.hdr_len + tcp_seg_build(seg, th));
     p.csum_offset = offsetof(struct tcp_hdr, csum);
     p.reason = (uint16_t)why;
@@ -286,6 +289,9 @@ static uint32_t bounded_mss(const struct tcp *c)
 /* RFC 9293 3.7.4. True: a segment of less than a full MSS must wait. */
 static bool nagle_holds(const struct tcp *c)
 {
+    if (tcp_urg_mode(c)) { /* MUST-62; Linux, not RFC: nor does the cork hold it */
+        return false;
+    }
     if (c->cork || c->more) {
         return true;
     }
@@ -313,7 +319,7 @@ static uint32_t allowance(struct tcp *c, uint32_t unsent, uint32_t mss, bool *li
     if (min_u32(unsent, mss) > wnd) {
         return 0; /* SWS avoidance: a whole segment, or all there is */
     }
-    uint32_t most = (GSO_MAX - 40 - TCP_HDR_MAX) / mss * mss;
+    uint32_t most = tcp_urg_mode(c) ? mss : (GSO_MAX - 40 - TCP_HDR_MAX) / mss * mss;
     uint64_t quota = (uint64_t)(c->cc.cwnd - inflight) * mss;
     uint32_t n = min_u32(min_u32(unsent, wnd), max_u32(most, mss));
     if (quota < n) {
@@ -519,6 +525,10 @@ void tcp_send_probe(struct stack *st, struct env *env, struct tcp *c, enum tx_re
         send_new(st, env, c, n, c->snd.mss, why);
         tcp_arm_rto(st, env, c);
         return;
+    }
+    if (why == TX_PROBE && tcp_urg_mode(c)) { /* Linux, not RFC: the pointer goes ahead */
+        struct tcp_seg urgent = {.flags = TCP_ACK, .seq = c->snd.una};
+        xmit(st, env, c, &urgent, why);
     }
     struct tcp_seg seg = {.flags = TCP_ACK, .seq = seq_sub(c->snd.una, 1)};
     xmit(st, env, c, &seg, why);

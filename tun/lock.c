@@ -223,6 +223,9 @@ static void settle(struct session *s, struct env *env)
     if (st->flush_head || st->loop_head) {
         stack_flush(st, env);
     }
+    while (UNLIKELY(st->signal_head != NULL)) {
+        sys3(SYS_kill, stack_next_signal(st), SIGURG, 0);
+    }
     nsec at = stack_deadline(st);
     if (UNLIKELY(at <= env->now)) {
         bool
