@@ -246,6 +246,15 @@ void event_end(struct event_ring *r);
 uint32_t event_read(const struct event_ring *r, uint64_t *from, struct event *out, uint32_t max,
                     uint64_t *lost);
 
+/*
+ * The two halves of event_read, for readers that copy by other means than a mapping: window says
+ * how many of `max` records to copy, beginning with number *from (raised past what is gone);
+ * settle, with `next` read again after the copy, throws away what may have been overwritten
+ * meanwhile and moves *from on.
+ */
+uint32_t event_window(uint64_t next, uint64_t *from, uint32_t max, uint64_t *lost);
+uint32_t event_settle(uint64_t next, uint64_t *from, struct event *out, uint32_t n, uint64_t *lost);
+
 const char *tx_reason_name(unsigned why);
 const char *tx_reason_text(unsigned why);
 const char *impair_text(unsigned act);

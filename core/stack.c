@@ -31,8 +31,6 @@
 #include "tcp.h"
 #include "udp.h"
 
-#define STACK_MAGIC UINT64_C(0x314e4944544e4153)
-
 #define FLUSH_PKTS_MAX \
     65536u /* packets to ourselves in one flush: no two sockets of ours can keep us for ever */
 #define FIRE_MAX (1u << 20)

@@ -31,6 +31,7 @@
 #include "stats.h"
 #include "timer.h"
 
+#define STACK_MAGIC     UINT64_C(0x314e4944544e4153)
 #define STACK_ADDRS_MAX 8u
 #define STACK_PMTU_MAX  64u
 #define STACK_MCAST_MAX 16u

@@ -27,6 +27,7 @@
 #include "tcp_txq.h"
 #include "tcp_wire.h"
 #include "timer.h"
+#include "view.h"
 
 /* The logical timers behind the one deadline of a connection. Each is a time or NEVER. */
 enum tcp_timer_kind {
@@ -396,6 +397,13 @@ void tcp_loss_reorder(struct stack *st, struct env *env, struct tcp *c);
 /* Sends again what is marked lost, as far as the window allows. */
 void tcp_loss_resend(struct stack *st, struct env *env, struct tcp *c);
 void tcp_tlp_fire(struct stack *st, struct env *env, struct tcp *c);
+
+/* What keeps it from sending now. */
+enum tcp_limit tcp_limited(const struct tcp *c);
+
+/* ---- tcp_opt.c */
+/* What TCP_INFO says at `now`. Follows no pointer of c. */
+void tcp_fill_info(const struct stack *st, const struct tcp *c, struct lx_tcp_info *i, nsec now);
 
 /* ---- tcp_listen.c */
 enum drop tcp_listen_in(struct stack *st, struct env *env, struct tcp *l, const struct ip_hdr *ip,

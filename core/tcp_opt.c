@@ -249,7 +249,7 @@ static void info_rcv(const struct tcp *c, struct lx_tcp_info *i, nsec now)
     i->tcpi_rcv_wnd = tcp_rcv_left(c);
 }
 
-static void fill_info(const struct stack *st, const struct tcp *c, struct lx_tcp_info *i, nsec now)
+void tcp_fill_info(const struct stack *st, const struct tcp *c, struct lx_tcp_info *i, nsec now)
 {
     memset(i, 0, sizeof *i);
     i->tcpi_state = tcp_state_linux((enum tcp_state)c->state);
@@ -336,7 +336,7 @@ int tcp_getopt(struct stack *st, struct env *env, struct sock *s, int name, void
 
     if (name == LX_TCP_INFO) {
         struct lx_tcp_info info;
-        fill_info(st, c, &info, env->now);
+        tcp_fill_info(st, c, &info, env->now);
         return give(val, len, &info, sizeof info);
     }
     if (name == LX_TCP_CONGESTION) {

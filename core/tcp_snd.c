@@ -482,6 +482,28 @@ void tcp_output(struct stack *st, struct env *env, struct tcp *c)
     }
 }
 
+enum tcp_limit tcp_limited(const struct tcp *c)
+{
+    uint32_t unsent = tcp_unsent(c);
+
+    if (!may_send(c)) {
+        return TCP_LIMIT_STATE;
+    }
+    if (unsent == 0) {
+        return TCP_LIMIT_APP;
+    }
+    if (c->cc.cwnd <= tcp_inflight(c)) {
+        return TCP_LIMIT_CWND;
+    }
+    if (min_u32(unsent, c->snd.mss) > window_left(c)) {
+        return TCP_LIMIT_RWND;
+    }
+    if (unsent < c->snd.mss && nagle_holds(c)) {
+        return c->cork || c->more ? TCP_LIMIT_CORK : TCP_LIMIT_NAGLE;
+    }
+    return TCP_LIMIT_NONE;
+}
+
 int tcp_resend(struct stack *st, struct env *env, struct tcp *c, uint32_t i, enum tx_reason why)
 {
     struct tx_rec *r = txq_at(&c->tx, i);
