@@ -10,18 +10,43 @@
  *     third   security: none
  *     fourth  SYN, by RFC 5961 4
  *     fifth   ACK (tcp_ack.c)
- *     sixth   URG (tcp_urg.c)
+ *     sixth   URG
  *     seventh text (tcp_rcv.c)
  *     eighth  FIN
  *
- * A segment that was good for nothing is told as such: an EV_DROP with the reason behind its
- * EV_SEG_IN.
+ * What a segment was good for is told by its event: DROP_NONE or the reason.
+ *
+ * Deliberately missing: urgent data beyond noting the pointer.
  */
 #include "tcp_cb.h"
 
 #include "check.h"
 #include "csum.h"
 #include "sock_priv.h"
+
+static struct event *record_in(struct stack *st, struct env *env, const struct tcp *c,
+                               const struct tcp_seg *seg)
+{
+    struct event *ev = event_begin(st->events, env, EV_SEG_IN);
+
+    ev->sock_id = c ? c->s.obj.id : 0;
+    ev->proto = LX_IPPROTO_TCP;
+    ev->lport = seg->dport;
+    ev->rport = seg->sport;
+    ev->u.seg.seq = c && c->state != TCP_LISTEN ? seq_dist(c->irs, seg->seq) : seg->seq.v;
+    ev->u.seg.ack = c && c->state != TCP_LISTEN ? seq_dist(c->iss, seg->ack) : seg->ack.v;
+    ev->u.seg.len = seg->len;
+    ev->u.seg.flags = seg->flags;
+    ev->u.seg.gso = seg->gso_size;
+    ev->u.seg.wnd = c && !(seg->flags & TCP_SYN) ? (uint32_t)seg->wnd << c->snd.scale : seg->wnd;
+    if (c) {
+        ev->u.seg.cwnd = c->cc.cwnd * c->snd.mss;
+        ev->u.seg.inflight = seq_dist(c->snd.una, c->snd.nxt);
+        ev->u.seg.srtt_us = (uint32_t)(c->rtt.srtt / USEC);
+    }
+    event_end(st->events);
+    return ev;
+}
 
 static bool checksum_good(const struct ip_hdr *ip)
 {
@@ -96,18 +121,6 @@ void tcp_established(struct stack *st, struct env *env, struct tcp *c)
 
 static enum drop in_text(struct stack *st, struct env *env, struct tcp *c, struct tcp_seg *seg);
 
-/* The segment without its SYN, which has been taken; an urgent pointer counted from it. */
-static void strip_syn(struct tcp_seg *seg)
-{
-    seg->seq = seq_add(seg->seq, 1);
-    seg->flags &= (uint16_t)~TCP_SYN;
-    if (seg->up < 2) {
-        seg->flags &= (uint16_t)~TCP_URG; /* it named the SYN itself */
-    } else {
-        seg->up--;
-    }
-}
-
 static enum drop in_syn_sent(struct stack *st, struct env *env, struct tcp *c,
                              const struct ip_hdr *ip, struct tcp_seg *seg)
 {
@@ -142,7 +155,8 @@ static enum drop in_syn_sent(struct stack *st, struct env *env, struct tcp *c,
         tcp_want_ack(st, c, TX_ACK);
         tcp_want_out(st, c);
         if (seg->len || seg->flags & TCP_FIN) { /* RFC 9293; Linux leaves it to be sent again */
-            strip_syn(seg);
+            seg->seq = seq_add(seg->seq, 1);
+            seg->flags &= (uint16_t)~TCP_SYN;
             return in_text(st, env, c, seg);
         }
     } else { /* simultaneous open, MUST-10 */
@@ -414,9 +428,6 @@ static enum drop in_text(struct stack *st, struct env *env, struct tcp *c, struc
 {
     enum drop why = DROP_NONE;
 
-    if (UNLIKELY(seg->flags & TCP_URG || tcp_urg_pending(c))) { /* sixth */
-        tcp_urg_in(st, env, c, seg);
-    }
     if (seg->len) {
         uint64_t before = c->rq.tail;
         why = tcp_rcv_text(st, env, c, seg);
@@ -456,7 +467,8 @@ static enum drop in_synchronized(struct stack *st, struct env *env, struct tcp *
         return DROP_TCP_SYN;
     }
     if (seg->flags & TCP_SYN) { /* a simultaneous open's SYN,ACK, or the SYN once more */
-        strip_syn(seg);
+        seg->seq = seq_add(seg->seq, 1);
+        seg->flags &= (uint16_t)~TCP_SYN;
         if (!(seg->flags & TCP_ACK)) {
             tcp_send_syn(st, env, c, TX_SYNACK);
             return DROP_TCP_OLD;
@@ -480,7 +492,7 @@ static enum drop in_synchronized(struct stack *st, struct env *env, struct tcp *
         }
         return DROP_NONE;
     }
-    return in_text(st, env, c, seg); /* sixth to eighth */
+    return in_text(st, env, c, seg); /* seventh, eighth */
 }
 
 /* ---- entry */
@@ -496,7 +508,8 @@ static enum drop by_state(struct stack *st, struct env *env, struct tcp *c, cons
         tcp_reply_rst(st, env, ip, seg);
         return DROP_TCP_CLOSED;
     case TCP_LISTEN:
-        return tcp_listen_in(st, env, c, ip, seg);
+        tcp_listen_in(st, env, c, ip, seg);
+        return DROP_NONE;
     case TCP_SYN_SENT:
         return in_syn_sent(st, env, c, ip, seg);
     case TCP_TIME_WAIT: {
@@ -505,7 +518,7 @@ static enum drop by_state(struct stack *st, struct env *env, struct tcp *c, cons
             struct tcp *l = listener_of(st, c);
             tcp_done(st, env, c, ERR_OK);
             st->touching = &l->s;
-            why = tcp_listen_in(st, env, l, ip, seg);
+            tcp_listen_in(st, env, l, ip, seg);
         }
         return why;
     }
@@ -541,14 +554,14 @@ void tcp_input(struct stack *st, struct env *env, const struct ip_hdr *ip)
         why = DROP_IP_NOT_OURS; /* MUST-57 */
     }
     if (why != DROP_NONE) {
+        st->stats.drop[why]++;
         struct pkt_in in = {.p = ip->start, .len = ip->len};
         stack_drop(st, env, why, &in);
         return;
     }
     seg.gso_size = ip->gso_size;
     struct tcp *c = find(st, ip, &seg);
-    uint32_t id = c ? c->s.obj.id : 0;
-    tcp_tell_in(st, env, c, &seg);
+    struct event *ev = record_in(st, env, c, &seg);
     if (!c) {
         why = DROP_TCP_NO_SOCKET;
         tcp_reply_rst(st, env, ip, &seg);
@@ -558,7 +571,8 @@ void tcp_input(struct stack *st, struct env *env, const struct ip_hdr *ip)
         st->touching = NULL;
     }
     if (why != DROP_NONE) {
-        tcp_tell_drop(st, env, id, &seg, why);
+        st->stats.drop[why]++;
+        ev->why = (uint8_t)why;
     }
 }
 

@@ -13,6 +13,28 @@
 #include "check.h"
 #include "sock_priv.h"
 
+static const uint8_t event_of[TT_COUNT] = {
+    [TT_RTO] = EVT_RTO,         [TT_TLP] = EVT_TLP,       [TT_REORDER] = EVT_REORDER,
+    [TT_PERSIST] = EVT_PERSIST, [TT_DELACK] = EVT_DELACK, [TT_KEEP] = EVT_KEEPALIVE,
+    [TT_WAIT] = EVT_TIMEWAIT,   [TT_PACE] = EVT_PACE,
+};
+
+static void record(struct stack *st, struct env *env, const struct tcp *c, enum tcp_timer_kind k,
+                   enum event_timer_act act, nsec at)
+{
+    struct event *ev = event_begin(st->events, env, EV_TIMER);
+
+    ev->sock_id = c->s.obj.id;
+    ev->proto = LX_IPPROTO_TCP;
+    ev->lport = c->s.flow.lport;
+    ev->rport = c->s.flow.rport;
+    ev->why = event_of[k];
+    ev->u.timer.timer = event_of[k];
+    ev->u.timer.act = (uint8_t)act;
+    ev->u.timer.at = at;
+    event_end(st->events);
+}
+
 static nsec earliest(const struct tcp *c)
 {
     nsec at = NEVER;
@@ -24,11 +46,8 @@ static nsec earliest(const struct tcp *c)
 
 void tcp_timer_set(struct stack *st, struct env *env, struct tcp *c, enum tcp_timer_kind k, nsec at)
 {
-    bool starts = c->due[k] == NEVER && at != NEVER;
+    (void)env;
     c->due[k] = at;
-    if (starts) {
-        tcp_tell_timer(st, env, c, k, EVT_SET, at);
-    }
     if (at <= c->timer.at) {
         timer_set(&st->timers, &c->timer, at);
     } else {
@@ -132,6 +151,7 @@ void tcp_arm_persist(struct stack *st, struct env *env, struct tcp *c)
 {
     if (c->due[TT_PERSIST] == NEVER) {
         tcp_timer_set(st, env, c, TT_PERSIST, env->now + persist_interval(st, c));
+        record(st, env, c, TT_PERSIST, EVT_SET, c->due[TT_PERSIST]);
     }
 }
 
@@ -313,7 +333,7 @@ static void delack_fire(struct stack *st, struct env *env, struct tcp *c)
 
 static void fire(struct stack *st, struct env *env, struct tcp *c, enum tcp_timer_kind k)
 {
-    tcp_tell_timer(st, env, c, k, EVT_FIRED, env->now);
+    record(st, env, c, k, EVT_FIRED, env->now);
     switch (k) {
     case TT_RTO:
         rto_fire(st, env, c);
@@ -329,6 +349,9 @@ static void fire(struct stack *st, struct env *env, struct tcp *c, enum tcp_time
         break;
     case TT_DELACK:
         delack_fire(st, env, c);
+        break;
+    case TT_PACE:
+        tcp_output(st, env, c);
         break;
     case TT_KEEP:
         keep_fire(st, env, c);

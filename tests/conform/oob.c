@@ -1,3 +1,4 @@
+/* SKIP: urgent data is not implemented (core/README.md) */
 /* Urgent data: POLLPRI, MSG_OOB, the mark, inline. */
 #include "conform.h"
 

@@ -1,3 +1,4 @@
+/* SKIP: urgent data is not implemented (core/README.md) */
 /* select: three sets, timeouts, EBADF, sets unchanged on error. */
 #include "conform.h"
 
