@@ -424,6 +424,8 @@ static struct port_range range_of(const struct stack *st, const struct sock *s)
     return (struct port_range){.low = low, .n = n > 1 ? n & ~1u : 1};
 }
 
+#define PORT_TRIES 32u /* in the secret order, before all are tried in theirs */
+
 /* The i-th port to try when starting `offset` steps in: first all of the parity of `offset`, then
  * the others. */
 static uint16_t nth_port(struct port_range r, uint32_t offset, uint32_t i)
@@ -436,6 +438,7 @@ static uint16_t nth_port(struct port_range r, uint32_t offset, uint32_t i)
     return (uint16_t)(r.low + (offset / 2 + i % half) % half * 2 + parity);
 }
 
+/* RFC 9293 3.9.1.1, MUST-41, MUST-42, MUST-43. */
 int demux_bind(struct stack *st, struct env *env, struct sock *s, const struct addr *at,
                uint16_t port)
 {
@@ -481,24 +484,35 @@ static bool port_usable(struct stack *st, const struct sock *s, const struct flo
     return demux_conn(st, s->proto, f) == NULL;
 }
 
+/* The i-th port to try for a connection: at first in an order that only we know (RFC 6056 3.3),
+ * each port once before any comes again; when those are taken, one after the other. Linux, not
+ * RFC: even ports first, the odd ones are for bind. */
+static uint16_t port_towards(const struct stack *st, struct port_range r, const struct flow *f,
+                             uint32_t i)
+{
+    uint32_t half = r.n / 2;
+
+    if (half < 2) {
+        return nth_port(r, 0, i);
+    }
+    uint32_t at = isn_port_order(st->port_secret, &f->laddr, &f->raddr, f->rport, half,
+                                 (st->port_seq + (i < PORT_TRIES ? i : 0)) % half);
+    return nth_port(r, at * 2, i < PORT_TRIES ? 0 : i);
+}
+
 int demux_pick_port(struct stack *st, struct env *env, struct sock *s, const struct addr *laddr,
                     const struct endpoint *to)
 {
     struct port_range r = range_of(st, s);
     struct flow f = {.laddr = *laddr, .raddr = to->addr, .rport = to->port};
-    uint32_t noise;
 
-    /* RFC 6056 3.3.4: a keyed offset for each destination, and a counter; the step is random as in
-     * Linux. */
-    env->ops->random(env, &noise, sizeof noise);
-    st->port_seq += 2 + noise % 16 * 2;
-    uint32_t offset = isn_port_offset(st->port_secret, laddr, &to->addr, to->port) + st->port_seq;
-    offset = offset % r.n & ~1u;
-    for (uint32_t i = 0; i < r.n; i++) {
-        f.lport = nth_port(r, offset, i);
+    st->port_seq++;
+    for (uint32_t i = 0; i < r.n + PORT_TRIES; i++) {
+        f.lport = port_towards(st, r, &f, i);
         if (port_usable(st, s, &f)) {
             s->auto_port = true;
             take_port(st, env, s, f.lport);
+            st->port_seq += min_u32(i, PORT_TRIES);
             return 0;
         }
     }

@@ -19,8 +19,9 @@ uint64_t isn_hash(const uint8_t key[16], const void *p, uint32_t len)
     return h;
 }
 
-/* RFC 6528 3: ISN = M + F(localip, localport, remoteip, remoteport, secretkey). Linux, not RFC: M
- * ticks every 64 ns, so that it moves by more than a window even at the highest rates. */
+/* RFC 9293 3.4.1 MUST-8, MUST-9, SHLD-1; RFC 6528 3: ISN = M + F(localip, localport, remoteip,
+ * remoteport, secretkey). Linux, not RFC: M ticks every 64 ns, so that it moves by more than a
+ * window even at the highest rates. */
 seq isn_of(const uint8_t secret[16], const struct flow *f, nsec now)
 {
     return seq_of((uint32_t)isn_hash(secret, f, sizeof *f) + (uint32_t)((uint64_t)now >> 6));
@@ -32,13 +33,37 @@ uint32_t isn_ts_offset(const uint8_t secret[16], const struct flow *f)
     return (uint32_t)isn_hash(secret, f, sizeof *f);
 }
 
-/* RFC 6056 3.3.4 */
-uint32_t isn_port_offset(const uint8_t secret[16], const struct addr *laddr,
-                         const struct addr *raddr, uint16_t rport)
+/* One round of a Feistel network: `bits` bits out of a hash of the other half. */
+static uint32_t round_of(const uint8_t secret[16], uint64_t key, uint32_t round, uint32_t half,
+                         uint32_t mask)
+{
+    uint64_t in[2] = {key, (uint64_t)round << 32 | half};
+
+    return (uint32_t)isn_hash(secret, in, sizeof in) & mask;
+}
+
+uint32_t isn_port_order(const uint8_t secret[16], const struct addr *laddr,
+                        const struct addr *raddr, uint16_t rport, uint32_t n, uint32_t x)
 {
     uint8_t in[34];
+    uint32_t bits = 1;
+
     memcpy(in, laddr->b, 16);
     memcpy(in + 16, raddr->b, 16);
     memcpy(in + 32, &rport, 2);
-    return (uint32_t)isn_hash(secret, in, sizeof in);
+    uint64_t key = isn_hash(secret, in, sizeof in);
+    while (1u << 2 * bits < n) {
+        bits++;
+    }
+    uint32_t mask = (1u << bits) - 1;
+    do { /* a permutation of 4^bits numbers; those beyond n are passed over */
+        uint32_t left = x >> bits, right = x & mask;
+        for (uint32_t i = 0; i < 4; i++) {
+            uint32_t next = left ^ round_of(secret, key, i, right, mask);
+            left = right;
+            right = next;
+        }
+        x = left << bits | right;
+    } while (x >= n);
+    return x;
 }
