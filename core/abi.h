@@ -49,6 +49,8 @@ enum {
 #define LX_EPOLLONESHOT   (1u << 30)
 #define LX_EPOLLET        (1u << 31)
 
+#define LX_O_NONBLOCK 0x800u /* of an open file description */
+
 /* flags of send and recv */
 enum {
     LX_MSG_OOB = 0x1,
@@ -171,6 +173,16 @@ enum {
     LX_IP_DROP_MEMBERSHIP = 36,
     LX_IP_MULTICAST_ALL = 49,
     LX_IP_LOCAL_PORT_RANGE = 51,
+};
+
+/* IP_MTU_DISCOVER, IPV6_MTU_DISCOVER */
+enum {
+    LX_IP_PMTUDISC_DONT = 0,      /* never DF; nothing is told */
+    LX_IP_PMTUDISC_WANT = 1,      /* DF where it fits, else fragments */
+    LX_IP_PMTUDISC_DO = 2,        /* always DF */
+    LX_IP_PMTUDISC_PROBE = 3,     /* always DF, whatever is known of the path */
+    LX_IP_PMTUDISC_INTERFACE = 4, /* the device's MTU: nothing is learned, no fragments */
+    LX_IP_PMTUDISC_OMIT = 5,      /* the same with fragments */
 };
 
 /* IPPROTO_IPV6 */

@@ -39,6 +39,12 @@ struct env {
         /* which member calls: index into the session's table; 0 where there is no session */
         member;
     uint32_t tid; /* for events */
+
+    /* The socket call that is under way in this section of the lock, for the packets it causes;
+     * core sets them, the owner clears them when it takes the lock. */
+    uint32_t call_sock; /* obj.id */
+    uint8_t call;       /* enum event_call; 0: none */
+    uint8_t call_proto;
 };
 
 #endif

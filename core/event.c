@@ -38,10 +38,8 @@ static uint64_t oldest(uint64_t next)
     return next >= EVENT_RING_LEN ? next - EVENT_RING_LEN + 1 : 0;
 }
 
-uint32_t event_read(const struct event_ring *r, uint64_t *from, struct event *out, uint32_t max,
-                    uint64_t *lost)
+uint32_t event_window(uint64_t next, uint64_t *from, uint32_t max, uint64_t *lost)
 {
-    uint64_t next = __atomic_load_n(&r->next, __ATOMIC_ACQUIRE);
     if (*from > next) {
         *from = next; /* not of this ring's life */
     }
@@ -49,13 +47,11 @@ uint32_t event_read(const struct event_ring *r, uint64_t *from, struct event *ou
         *lost += oldest(next) - *from;
         *from = oldest(next);
     }
-    uint32_t n = (uint32_t)min_u64(max, next - *from);
-    for (uint32_t i = 0; i < n; i++) {
-        out[i] = r->ev[(*from + i) & (EVENT_RING_LEN - 1)];
-    }
-    __atomic_thread_fence(__ATOMIC_ACQUIRE);
-    next = __atomic_load_n(&r->next, __ATOMIC_RELAXED);
+    return (uint32_t)min_u64(max, next - *from);
+}
 
+uint32_t event_settle(uint64_t next, uint64_t *from, struct event *out, uint32_t n, uint64_t *lost)
+{
     uint64_t stale = oldest(next) > *from ? min_u64(oldest(next) - *from, n) : 0;
     if (stale > 0) {
         memmove(out, out + stale, (n - stale) * sizeof *out);
@@ -65,24 +61,64 @@ uint32_t event_read(const struct event_ring *r, uint64_t *from, struct event *ou
     return n - (uint32_t)stale;
 }
 
-static const char *const names[] = {[TX_NONE] = "NONE",
-#define WHY(name, text) [TX_##name] = #name,
-                                    TX_REASON_LIST
-#undef WHY
-};
+uint32_t event_read(const struct event_ring *r, uint64_t *from, struct event *out, uint32_t max,
+                    uint64_t *lost)
+{
+    uint32_t n = event_window(__atomic_load_n(&r->next, __ATOMIC_ACQUIRE), from, max, lost);
+    for (uint32_t i = 0; i < n; i++) {
+        out[i] = r->ev[(*from + i) & (EVENT_RING_LEN - 1)];
+    }
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    return event_settle(__atomic_load_n(&r->next, __ATOMIC_RELAXED), from, out, n, lost);
+}
 
-static const char *const texts[] = {[TX_NONE] = "no reason given",
-#define WHY(name, text) [TX_##name] = text,
-                                    TX_REASON_LIST
-#undef WHY
-};
+static const char *name_in(const char *const *table, size_t n, unsigned i)
+{
+    return i < n && table[i] ? table[i] : "?";
+}
 
 const char *tx_reason_name(unsigned why)
 {
-    return why < TX_REASON_COUNT ? names[why] : "?";
+    static const char *const names[] = {[TX_NONE] = "NONE",
+#define WHY(name, text) [TX_##name] = #name,
+                                        TX_REASON_LIST
+#undef WHY
+    };
+    return name_in(names, ARRAY_LEN(names), why);
 }
 
 const char *tx_reason_text(unsigned why)
 {
-    return why < TX_REASON_COUNT ? texts[why] : "unknown reason";
+    static const char *const texts[] = {[TX_NONE] = "no reason given",
+#define WHY(name, text) [TX_##name] = text,
+                                        TX_REASON_LIST
+#undef WHY
+    };
+    return name_in(texts, ARRAY_LEN(texts), why);
+}
+
+const char *impair_text(unsigned act)
+{
+    static const char *const texts[] = {[IMPAIR_NONE] = "let through",
+#define ACT(name, text) [IMPAIR_##name] = text,
+                                        IMPAIR_ACT_LIST
+#undef ACT
+    };
+    return name_in(texts, ARRAY_LEN(texts), act);
+}
+
+const char *event_call_name(unsigned call)
+{
+    static const char *const names[EVC_CALL_COUNT] = {
+        "?",    "socket", "bind",     "listen", "accept",     "connect",
+        "send", "recv",   "shutdown", "close",  "setsockopt", "getsockopt"};
+    return name_in(names, ARRAY_LEN(names), call);
+}
+
+const char *event_timer_name(unsigned timer)
+{
+    static const char *const names[EVT_TIMER_COUNT] = {
+        "rto", "persist", "delack",  "keepalive", "timewait", "finwait2",
+        "tlp", "reorder", "syn-ack", "user",      "pace"};
+    return name_in(names, ARRAY_LEN(names), timer);
 }

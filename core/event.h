@@ -16,19 +16,20 @@
 
 enum event_kind {
     EV_NONE,
-    EV_SEG_OUT,  /* seg; why = enum tx_reason */
-    EV_SEG_IN,   /* seg; why = enum drop (DROP_NONE: used) */
-    EV_DROP,     /* a packet that was no good segment; why = enum drop; u.pkt */
+    EV_SEG_OUT, /* seg; why = enum tx_reason */
+    EV_SEG_IN,  /* seg; what follows from it comes behind it */
+    EV_DROP, /* a packet was not used; why = enum drop; u.pkt. Of a segment: behind its EV_SEG_IN */
     EV_STATE,    /* u.state */
-    EV_TIMER,    /* u.timer */
-    EV_CALL,     /* u.call */
-    EV_CWND,     /* u.cwnd: congestion window, threshold, state */
+    EV_TIMER,    /* u.timer: it starts to run, or fires. One that is moved or stops is not told */
+    EV_CALL,     /* u.call; why = enum call_end */
+    EV_CWND,     /* u.cwnd; why = enum cwnd_why */
     EV_DGRAM_IN, /* u.pkt */
     EV_DGRAM_OUT,
     EV_ICMP_IN, /* u.icmp */
     EV_ICMP_OUT,
     EV_MEMBER,  /* u.member: a process came or went */
     EV_RECOVER, /* the lock's holder died; sock_id is the connection it was touching */
+    EV_IMPAIR,  /* u.impair: a rule of the emulated wire fired; why = enum impair_act */
     EV_KINDS
 };
 
@@ -80,6 +81,43 @@ enum event_timer {
 
 enum event_timer_act { EVT_SET, EVT_FIRED, EVT_CANCELLED };
 
+/* How an EV_CALL ended. */
+enum call_end {
+    CALL_DONE,
+    CALL_WAITS, /* nothing there: a blocking call waits now, and tells its result later */
+};
+
+/* What moved the congestion window. */
+enum cwnd_why {
+    CWND_STATE, /* loss recovery went to another state (u.cwnd.ca_state) */
+    CWND_GROWN, /* by an acknowledgment */
+    CWND_UNDO,  /* the loss was none */
+    CWND_IDLE,  /* RFC 7661: not used lately */
+};
+
+/* What the emulated wire did to a packet. ACT(name, text) */
+#define IMPAIR_ACT_LIST                           \
+    ACT(DROP, "dropped")                          \
+    ACT(DELAY, "delayed")                         \
+    ACT(REORDER, "held back behind a later one")  \
+    ACT(DUP, "sent twice")                        \
+    ACT(CORRUPT, "damaged")                       \
+    ACT(QUEUE, "dropped: the queue is full")      \
+    ACT(BLACKHOLE, "swallowed")                   \
+    ACT(TOO_BIG, "dropped: larger than the path") \
+    ACT(STRIP, "options taken out")               \
+    ACT(MARK, "marked: congestion experienced")   \
+    ACT(RESET, "answered with a reset")           \
+    ACT(WINDOW, "its window changed")
+
+enum impair_act {
+    IMPAIR_NONE,
+#define ACT(name, text) IMPAIR_##name,
+    IMPAIR_ACT_LIST
+#undef ACT
+        IMPAIR_ACT_COUNT
+};
+
 enum event_call {
     EVC_NONE,
     EVC_SOCKET,
@@ -112,11 +150,20 @@ struct event {
             uint32_t ack;
             uint32_t len;
             uint32_t wnd;  /* scaled: bytes */
-            uint32_t cwnd; /* bytes */
-            uint32_t ssthresh;
-            uint32_t inflight;
+            uint32_t cwnd; /* bytes; as the other four 0 where there is no connection */
+            union {
+                uint32_t ssthresh; /* bytes; UINT32_MAX: none yet */
+                struct {           /* of a segment with SYN: what it offers */
+                    uint16_t mss;  /* 0: no option */
+                    uint8_t wscale;
+                    uint8_t opts; /* SEG_SYN_* */
+                } syn;
+            };
+            uint32_t inflight; /* bytes */
             uint32_t srtt_us;
-            uint16_t flags; /* low byte as on the wire, bit 8: AE */
+            uint16_t flags    : 9; /* low byte as on the wire, bit 8: AE */
+            uint16_t ca_state : 3; /* enum tcp_ca */
+            uint16_t state    : 4; /* enum tcp_state before this segment; 0: no connection */
             uint16_t gso;
             uint32_t rto_us;
         } seg;
@@ -133,13 +180,14 @@ struct event {
             uint8_t call; /* enum event_call */
             int8_t err;   /* enum err */
             uint16_t arg2;
-            int32_t fd;
-            int64_t ret;
+            int32_t fd;  /* the descriptor the program first got for the socket; -1: not known */
+            int64_t ret; /* as libc returns it */
             uint64_t arg;
+            uint8_t addr[16]; /* bind, connect: the address (struct addr), its port in arg2 */
         } call;
         struct {
-            uint32_t cwnd, ssthresh, inflight;
-            uint8_t ca_state;
+            uint32_t cwnd, ssthresh, inflight; /* segments */
+            uint8_t ca_state;                  /* enum tcp_ca */
         } cwnd;
         struct {
             uint32_t len;
@@ -154,11 +202,27 @@ struct event {
             uint32_t pid;
             uint8_t joined;
         } member;
+        struct {
+            uint16_t rule;  /* number of the rule in its list, from 1 */
+            uint8_t out;    /* 1: a packet that the program's side sent */
+            uint8_t again;  /* of act REORDER and DELAY: 1 when it goes on */
+            uint32_t nth;   /* firings of this rule so far, this one included */
+            uint32_t len;   /* bytes of the packet */
+            uint32_t seq;   /* TCP: as on the wire; sock_id and ports are those of the connection */
+            nsec delay;     /* how long it is held; 0 */
+            uint16_t what;  /* act CORRUPT, STRIP: where in the packet, or which option; 0 */
+            uint16_t flags; /* TCP: as in seg */
+        } impair;
         uint8_t raw[40];
     } u;
 };
 
 _Static_assert(sizeof(struct event) == 64, "a record is one cache line");
+
+/* seg.syn.opts */
+#define SEG_SYN_WSCALE 0x1u
+#define SEG_SYN_SACK   0x2u
+#define SEG_SYN_TS     0x4u
 
 #define EVENT_RING_LEN 16384u /* a power of two: 1 MiB */
 
@@ -182,7 +246,19 @@ void event_end(struct event_ring *r);
 uint32_t event_read(const struct event_ring *r, uint64_t *from, struct event *out, uint32_t max,
                     uint64_t *lost);
 
+/*
+ * The two halves of event_read, for readers that copy by other means than a mapping: window says
+ * how many of `max` records to copy, beginning with number *from (raised past what is gone);
+ * settle, with `next` read again after the copy, throws away what may have been overwritten
+ * meanwhile and moves *from on.
+ */
+uint32_t event_window(uint64_t next, uint64_t *from, uint32_t max, uint64_t *lost);
+uint32_t event_settle(uint64_t next, uint64_t *from, struct event *out, uint32_t n, uint64_t *lost);
+
 const char *tx_reason_name(unsigned why);
 const char *tx_reason_text(unsigned why);
+const char *impair_text(unsigned act);
+const char *event_call_name(unsigned call);   /* "send" */
+const char *event_timer_name(unsigned timer); /* "rto" */
 
 #endif

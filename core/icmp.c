@@ -3,10 +3,10 @@
  *
  * Echo requests are answered. Errors about packets of ours are looked up by the addresses and ports
  * they quote and handed to that socket, with Linux's errno for each type and code; a "too big"
- * first lowers the path's MTU. TCP says whether the quoted sequence number is in flight, and an
- * error that fails this test changes nothing (RFC 5927 4.1). Everything else (redirects, source
- * quench by RFC 6633, timestamps, neighbour and group messages) is counted and dropped: a TUN
- * device has no neighbours.
+  * first lowers the path's MTU. TCP says whether the quoted sequence number is in flight, and an
+ * error that fails this test changes nothing (RFC 5927 4.1). Timestamp requests are answered.
+ * Everything else (redirects, source quench by RFC 6633 and MUST-55 of RFC 9293, neighbour
+ * messages) is counted and dropped: a TUN device has no neighbours.
  *
  * Errors of ours obey RFC 1122 3.2.2 and RFC 4443 2.4 (e): none about errors, about groups, about
  * later fragments, or to what cannot be one host. They are limited twice, as in Linux: all
@@ -35,7 +35,17 @@ struct icmp_hdr {
 };
 _Static_assert(sizeof(struct icmp_hdr) == 8, "RFC 792");
 
-enum { V4_REPLY = 0, V4_UNREACH = 3, V4_QUENCH = 4, V4_ECHO = 8, V4_TIME = 11, V4_PARAM = 12 };
+enum {
+    V4_REPLY = 0,
+    V4_UNREACH = 3,
+    V4_QUENCH = 4,
+    V4_REDIRECT = 5,
+    V4_ECHO = 8,
+    V4_TIME = 11,
+    V4_PARAM = 12,
+    V4_STAMP = 13,
+    V4_STAMP_REPLY = 14
+};
 enum { V6_UNREACH = 1, V6_TOO_BIG = 2, V6_TIME = 3, V6_PARAM = 4, V6_ECHO = 128, V6_REPLY = 129 };
 
 #define MTU_FLOOR4 552u  /* Linux: min_pmtu; RFC 1191 3 says 68, RFC 5927 7 why not */
@@ -44,9 +54,9 @@ enum { V6_UNREACH = 1, V6_TOO_BIG = 2, V6_TIME = 3, V6_PARAM = 4, V6_ECHO = 128,
 #define QUOTE_MAX4 576u  /* RFC 1812 4.3.2.3: the whole message within 576 bytes */
 #define QUOTE_MAX6 1280u /* RFC 4443 2.4 (c) */
 
-#define ALL_PER_SEC 1000u /* Linux: icmp_msgs_per_sec */
-#define ALL_BURST   50u   /* Linux: icmp_msgs_burst */
-#define ONE_BURST   6     /* Linux: XRLIM_BURST_FACTOR */
+#define ONE_BURST 6 /* Linux: XRLIM_BURST_FACTOR */
+
+#define DAY (86400 * SEC)
 
 /* What an error of the network means to a program. */
 struct meaning {
@@ -120,6 +130,9 @@ static struct meaning meaning_of(const struct quote *q)
         return (struct meaning){ERR_HOSTUNREACH, false};
     }
     if (q->ip->v6) {
+        if (q->type != V6_UNREACH) {
+            return (struct meaning){ERR_PROTO, false}; /* RFC 4443 2.4 (a): not known, passed on */
+        }
         return q->code < ARRAY_LEN(unreach6) ? unreach6[q->code]
                                              : (struct meaning){ERR_PROTO, true};
     }
@@ -242,12 +255,13 @@ static void tell_dgram(struct stack *st, struct env *env, struct sock *s, const 
     struct span quoted = {.p = q->upper + header, .n = q->len - header};
 
     if (too_big(q)) {
-        uint32_t mtu = announced_mtu(st, q);
+        uint8_t mode = q->ip->v6 ? s->opt.mtu_discover6 : s->opt.mtu_discover;
+        bool deaf = mode == LX_IP_PMTUDISC_INTERFACE || mode == LX_IP_PMTUDISC_OMIT;
+        uint32_t mtu = deaf ? 0 : announced_mtu(st, q);
         if (mtu != 0) {
             ip_pmtu_set(st, env, &q->flow.raddr, mtu);
         }
-        uint8_t mode = q->ip->v6 ? s->opt.mtu_discover6 : s->opt.mtu_discover;
-        if (mode == 0) { /* IP_PMTUDISC_DONT: not its business */
+        if (mode == LX_IP_PMTUDISC_DONT || (deaf && q->ip->v6)) { /* not its business */
             return;
         }
         ee.ee.info = q->ip->v6 ? q->info : q->info & 0xffff;
@@ -320,10 +334,33 @@ static void echo_input(struct stack *st, struct env *env, const struct ip_hdr *i
         return;
     }
     struct pkt_out p;
-    struct icmp_hdr reply = {.type = ip->v6 ? V6_REPLY : V4_REPLY, .rest = h->rest};
+    struct icmp_hdr reply = {
+        .type = ip->v6 ? V6_REPLY : V4_REPLY, .code = h->code, .rest = h->rest};
     (void)ip_begin(&p, ip->v6);
     p.nspan = 1;
     p.span[0] = (struct span){.p = ip->payload + sizeof *h, .n = ip->payload_len - sizeof *h};
+    send(st, env, &p, ip, &reply, ip->tos);
+}
+
+/* RFC 792, RFC 1122 3.2.2.8: when it came and when the answer goes, in milliseconds of the day. A
+ * request without room for its own time is none. */
+static void stamp_input(struct stack *st, struct env *env, const struct ip_hdr *ip,
+                        const struct icmp_hdr *h)
+{
+    record(st, env, EV_ICMP_IN, 0, h, false, ip->payload_len);
+    if (ip->payload_len < sizeof *h + 4 || !ip_is_local(st, &ip->dst)) {
+        drop(st, env, DROP_ICMP_TYPE, ip);
+        return;
+    }
+    struct pkt_out p;
+    struct icmp_hdr reply = {.type = V4_STAMP_REPLY, .rest = h->rest};
+    be32 times[2];
+    times[0] = be32_of((uint32_t)(env->real % DAY / MSEC));
+    times[1] = times[0];
+    (void)ip_begin(&p, false);
+    p.nspan = 2;
+    p.span[0] = (struct span){.p = ip->payload + sizeof *h, .n = 4};
+    p.span[1] = (struct span){.p = (const uint8_t *)times, .n = sizeof times};
     send(st, env, &p, ip, &reply, ip->tos);
 }
 
@@ -342,15 +379,14 @@ static bool is_error(bool v6, uint8_t type)
         return type < 128; /* RFC 4443 2.1 */
     }
     /* RFC 1122 3.2.2: redirect and source quench are errors too. */
-    return type == V4_UNREACH || type == V4_QUENCH || type == 5 || type == V4_TIME ||
+    return type == V4_UNREACH || type == V4_QUENCH || type == V4_REDIRECT || type == V4_TIME ||
            type == V4_PARAM;
 }
 
 /* The errors that are looked at. */
 static bool is_told(bool v6, uint8_t type)
 {
-    return v6 ? type >= V6_UNREACH && type <= V6_PARAM
-              : type == V4_UNREACH || type == V4_TIME || type == V4_PARAM;
+    return v6 ? is_error(true, type) : type == V4_UNREACH || type == V4_TIME || type == V4_PARAM;
 }
 
 void icmp_input(struct stack *st, struct env *env, const struct ip_hdr *ip)
@@ -361,8 +397,10 @@ void icmp_input(struct stack *st, struct env *env, const struct ip_hdr *ip)
         drop(st, env, DROP_ICMP_SHORT, ip);
     } else if (!ip->csum_ok && !csum_right(ip)) {
         drop(st, env, DROP_ICMP_CHECKSUM, ip);
-    } else if (h->type == (ip->v6 ? V6_ECHO : V4_ECHO) && h->code == 0) {
+    } else if (h->type == (ip->v6 ? V6_ECHO : V4_ECHO)) {
         echo_input(st, env, ip, h);
+    } else if (!ip->v6 && h->type == V4_STAMP) {
+        stamp_input(st, env, ip, h);
     } else if (h->type == (ip->v6 ? V6_REPLY : V4_REPLY) && h->code == 0) {
         record(st, env, EV_ICMP_IN, 0, h, ip->v6, ip->payload_len);
         udp_ping_input(st, env, ip);
@@ -390,12 +428,14 @@ static bool may_answer(const struct stack *st, const struct ip_hdr *ip, enum icm
     return !icmp || (ip->payload_len > 0 && !is_error(ip->v6, ip->payload[0]));
 }
 
-/* The bucket of all errors together. */
+/* The bucket of all errors together. Linux: icmp_global_allow. */
 static bool all_allow(struct stack *st, struct env *env)
 {
-    uint64_t due = (uint64_t)(env->now - st->icmp_at) / (uint64_t)(SEC / ALL_PER_SEC);
+    uint32_t burst = (uint32_t)st->knobs.icmp_msgs_burst;
+    uint64_t per_sec = (uint64_t)st->knobs.icmp_msgs_per_sec;
+    uint64_t due = (uint64_t)nsec_min(env->now - st->icmp_at, SEC) * per_sec / (uint64_t)SEC;
     if (due > 0) {
-        st->icmp_tokens = (uint32_t)min_u64(st->icmp_tokens + due, ALL_BURST);
+        st->icmp_tokens = (uint32_t)min_u64(st->icmp_tokens + due, burst);
         st->icmp_at = env->now;
     }
     if (st->icmp_tokens == 0) {
@@ -408,9 +448,8 @@ static bool all_allow(struct stack *st, struct env *env)
 }
 
 /* The bucket of one destination (and those that share its hash). Linux: inet_peer_xrlim_allow. */
-static bool one_allow(struct stack *st, struct env *env, const struct addr *dst)
+static bool one_allow(struct stack *st, struct env *env, const struct addr *dst, nsec each)
 {
-    nsec each = st->knobs.icmp_ratelimit * MSEC;
     uint64_t h = isn_hash(st->port_secret, dst->b, sizeof dst->b);
     struct icmp_rate *r = &st->icmp_rate[h % STACK_ICMP_HASH];
     nsec full = each * ONE_BURST;
@@ -422,6 +461,17 @@ static bool one_allow(struct stack *st, struct env *env, const struct addr *dst)
     }
     r->credit -= each;
     return true;
+}
+
+/* RFC 1812 4.3.2.8, RFC 4443 2.4 (f). What goes to ourselves costs nobody else anything. */
+static bool rate_allows(struct stack *st, struct env *env, const struct ip_hdr *ip, uint8_t type)
+{
+    bool masked = ip->v6 || (type < 32 && ((uint32_t)st->knobs.icmp_ratemask >> type & 1) != 0);
+    if (!masked || ip_is_local(st, &ip->src)) {
+        return true;
+    }
+    nsec each = (ip->v6 ? st->knobs.icmp6_ratelimit : st->knobs.icmp_ratelimit) * MSEC;
+    return one_allow(st, env, &ip->src, each) && all_allow(st, env);
 }
 
 static struct icmp_hdr error_header(const struct ip_hdr *ip, enum icmp_why why, uint32_t at)
@@ -450,12 +500,12 @@ void icmp_send_error(struct stack *st, struct env *env, const struct ip_hdr *ip,
     if (!may_answer(st, ip, why)) {
         return;
     }
-    if (!one_allow(st, env, &ip->src) || !all_allow(st, env)) {
+    struct pkt_out p;
+    struct icmp_hdr h = error_header(ip, why, at);
+    if (!rate_allows(st, env, ip, h.type)) {
         st->stats.drop[DROP_ICMP_RATE]++;
         return;
     }
-    struct pkt_out p;
-    struct icmp_hdr h = error_header(ip, why, at);
     (void)ip_begin(&p, ip->v6);
     size_t room = (ip->v6 ? QUOTE_MAX6 : QUOTE_MAX4) - p.ip_len - sizeof h;
     p.nspan = 1;

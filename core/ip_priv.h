@@ -78,6 +78,16 @@ static inline uint64_t ip4_pseudo(const struct addr *src, const struct addr *dst
 enum drop ip4_parse(const struct pkt_in *in, struct ip_hdr *out);
 enum drop ip6_parse(const struct pkt_in *in, struct ip_hdr *out);
 
+/* The chain of extension headers, from ip->proto behind the fixed header on; leaves proto and
+ * payload at its end, and in bad_at where it was named. */
+enum drop ip6_ext_walk(struct ip_hdr *ip);
+
+static inline bool ip6_is_ext(uint8_t next)
+{
+    return next == IP6_HOP_BY_HOP || next == IP6_ROUTING || next == IP6_DEST ||
+           next == IP6_FRAGMENT;
+}
+
 /* Writes the header of a packet of `total` bytes; a total that does not fit its field is written as
  * 0. */
 void ip4_build(uint8_t *at, const struct ip_send *how, size_t total, uint16_t id, uint16_t frag);

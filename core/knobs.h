@@ -54,10 +54,6 @@
     KNOB(tcp_challenge_ack_limit, 0x7fffffff, 0, 0x7fffffff, "per s") \
     KNOB(tcp_invalid_ratelimit, 500, 0, 60000, "ms")                  \
     KNOB(tcp_min_tso_segs, 2, 1, 64, "segments")                      \
-    KNOB(tcp_tso_win_divisor, 3, 0, 65535, "part")                    \
-    KNOB(tcp_tso_rtt_log, 9, 0, 31, "log2 us")                        \
-    KNOB(tcp_pacing_ss_ratio, 200, 0, 1000, "%")                      \
-    KNOB(tcp_pacing_ca_ratio, 120, 0, 1000, "%")                      \
     KNOB(tcp_congestion_control, 1, 0, 1, "algorithm")                \
     KNOB(tcp_no_metrics_save, 0, 0, 1, "bool")                        \
     KNOB(tcp_autocorking, 1, 0, 1, "bool")                            \
@@ -70,6 +66,10 @@
     KNOB(ipfrag_time, 30, 1, 3600, "s")                               \
     KNOB(ip6frag_time, 60, 1, 3600, "s")                              \
     KNOB(icmp_ratelimit, 1000, 0, 60000, "ms")                        \
+    KNOB(icmp6_ratelimit, 100, 0, 60000, "ms")                        \
+    KNOB(icmp_ratemask, 6168, 0, 0x7fffffff, "types")                 \
+    KNOB(icmp_msgs_per_sec, 1000, 0, 0x7fffffff, "per s")             \
+    KNOB(icmp_msgs_burst, 50, 0, 0x7fffffff, "messages")              \
     KNOB(icmp_echo_ignore_all, 0, 0, 1, "bool")                       \
     KNOB(somaxconn, 4096, 1, 65535, "connections")                    \
     KNOB(rmem_default, 212992, 256, 1 << 30, "bytes")                 \

@@ -36,6 +36,7 @@ enum mem_kind {
     MEM_POLLSET, /* struct pollset */
     MEM_WATCH,   /* struct watch */
     MEM_FRAG,    /* struct frag: one datagram being reassembled */
+    MEM_SIDE,    /* struct side: what only few sockets need */
     MEM_KINDS
 };
 

@@ -1,5 +1,5 @@
 /*
- * mem_lay.h - how the allocator lies in the arena; for mem.c and mem_rebuild.c only.
+ * mem_lay.h - how the allocator lies in the arena; for mem*.c only.
  *
  *   base       at                                first                            top
  *    | owner's | struct mem | state: a byte a page | pages, slabs, directories ... | not usable yet

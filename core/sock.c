@@ -27,6 +27,7 @@
 #include "ip.h"
 #include "pollset.h"
 #include "sock_priv.h"
+#include "sock_side.h"
 #include "stack.h"
 #include "tcp.h"
 #include "udp.h"
@@ -56,12 +57,25 @@ struct sock_call sock_call(uint8_t call, const struct sock *s, uint64_t arg, uin
                               .rport = s->flow.rport,
                               .arg2 = arg2,
                               .id = s->obj.id,
+                              .fd = s->fd,
                               .arg = arg};
 }
 
-void sock_record(struct stack *st, const struct env *env, const struct sock_call *c, int64_t ret)
+void sock_verb(struct stack *st, struct env *env, struct sock *s, uint8_t call)
+{
+    env->call = call;
+    env->call_sock = s->obj.id;
+    env->call_proto = s->proto;
+    sock_touch(st, s, NULL);
+}
+
+/* Not inlined: every verb ends with it, and what it costs is measured by its name. */
+static __attribute__((noinline)) void tell_call(struct stack *st, const struct env *env,
+                                                const struct sock_call *c, int64_t ret,
+                                                enum call_end end)
 {
     struct event *ev = event_begin(st->events, env, EV_CALL);
+    ev->why = (uint8_t)end;
     ev->sock_id = c->id;
     ev->proto = c->proto;
     ev->lport = c->lport;
@@ -70,9 +84,26 @@ void sock_record(struct stack *st, const struct env *env, const struct sock_call
     ev->u.call.err = (int8_t)(ret < 0 ? -ret : 0);
     ev->u.call.arg = c->arg;
     ev->u.call.arg2 = c->arg2;
-    ev->u.call.fd = -1;
+    ev->u.call.fd = c->fd;
     ev->u.call.ret = ret < 0 ? -1 : ret;
+    if (c->call == EVC_BIND || c->call == EVC_CONNECT) {
+        memcpy(ev->u.call.addr, &c->addr, sizeof ev->u.call.addr);
+    }
     event_end(st->events);
+}
+
+void sock_record(struct stack *st, const struct env *env, const struct sock_call *c, int64_t ret)
+{
+    tell_call(st, env, c, ret, CALL_DONE);
+}
+
+/* A verb that may find nothing: where the program's call blocks, the owner waits and tries again.
+ */
+static void record_try(struct stack *st, const struct env *env, const struct sock *s,
+                       const struct sock_call *c, uint32_t flags, int64_t ret)
+{
+    bool blocks = (s->file_flags & LX_O_NONBLOCK) == 0 && (flags & LX_MSG_DONTWAIT) == 0;
+    tell_call(st, env, c, ret, ret == -ERR_AGAIN && blocks ? CALL_WAITS : CALL_DONE);
 }
 
 static bool is_tcp(const struct sock *s)
@@ -118,6 +149,7 @@ void sock_init_common(struct stack *st, struct env *env, struct sock *s, int fam
     s->born = env->now;
     s->flow.laddr = family == LX_AF_INET ? addr_any4 : addr_any6;
     s->flow.raddr = s->flow.laddr;
+    s->fd = -1;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     s->family = (uint8_t)family;
 }
@@ -161,6 +193,7 @@ void sock_free(struct stack *st, struct sock *s)
     demux_del_conn(st, s);
     demux_del_bind(st, s);
     sock_unwatch(st, s);
+    sock_side_free(st, s);
     if (st->touching == s) {
         st->touching = NULL;
     }
@@ -217,10 +250,16 @@ struct sock *sock_create(struct stack *st, struct env *env, int family, int type
     } else {
         udp_init(st, s);
     }
-    struct sock_call c = sock_call(EVC_SOCKET, s, (uint64_t)family, (uint16_t)type);
-    sock_record(st, env, &c, 0);
     *err = 0;
     return s;
+}
+
+void sock_named(struct stack *st, struct env *env, struct sock *s, int fd, const struct sock *from)
+{
+    struct sock_call c = from ? sock_call(EVC_ACCEPT, from, s->obj.id, 0)
+                              : sock_call(EVC_SOCKET, s, s->family, s->type);
+    s->fd = fd;
+    sock_record(st, env, &c, fd);
 }
 
 void sock_hold(struct sock *s, uint32_t member)
@@ -254,7 +293,7 @@ void sock_release(struct stack *st, struct env *env, struct sock *s, uint32_t me
     }
     /* An orphan first, then held by nobody: at no instant is it neither (stack_recover). */
     struct sock_call c = sock_call(EVC_CLOSE, s, 0, 0);
-    sock_touch(st, s, NULL);
+    sock_verb(st, env, s, EVC_CLOSE);
     s->orphan = true;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     *word = 0;
@@ -354,10 +393,11 @@ static int do_bind(struct stack *st, struct env *env, struct sock *s, const stru
 int sock_bind(struct stack *st, struct env *env, struct sock *s, const struct endpoint *at,
               bool privileged)
 {
-    sock_touch(st, s, NULL);
+    sock_verb(st, env, s, EVC_BIND);
     int err = do_bind(st, env, s, at, privileged);
     sock_untouch(st);
     struct sock_call c = sock_call(EVC_BIND, s, 0, at->port);
+    c.addr = at->addr;
     sock_record(st, env, &c, err);
     return err;
 }
@@ -384,7 +424,7 @@ static int do_listen(struct stack *st, struct env *env, struct sock *s, int back
 
 int sock_listen(struct stack *st, struct env *env, struct sock *s, int backlog)
 {
-    sock_touch(st, s, NULL);
+    sock_verb(st, env, s, EVC_LISTEN);
     int err = do_listen(st, env, s, backlog);
     sock_untouch(st);
     struct sock_call c = sock_call(EVC_LISTEN, s, (uint64_t)backlog, 0);
@@ -396,7 +436,7 @@ struct sock *sock_accept(struct stack *st, struct env *env, struct sock *s, int 
 {
     struct sock *child = NULL;
     *err = -ERR_OPNOTSUPP;
-    sock_touch(st, s, NULL);
+    sock_verb(st, env, s, EVC_ACCEPT);
     if (is_tcp(s)) {
         *err = 0;
         child = tcp_accept(st, env, s, err);
@@ -406,8 +446,10 @@ struct sock *sock_accept(struct stack *st, struct env *env, struct sock *s, int 
         sock_hold(child, env->member);
     }
     sock_untouch(st);
-    struct sock_call c = sock_call(EVC_ACCEPT, s, child ? child->obj.id : 0, 0);
-    sock_record(st, env, &c, child ? 0 : *err);
+    if (!child) { /* else sock_named tells it, with the descriptor */
+        struct sock_call c = sock_call(EVC_ACCEPT, s, 0, 0);
+        record_try(st, env, s, &c, 0, *err);
+    }
     return child;
 }
 
@@ -554,10 +596,11 @@ static int do_connect(struct stack *st, struct env *env, struct sock *s, const s
 
 int sock_connect(struct stack *st, struct env *env, struct sock *s, const struct endpoint *to)
 {
-    sock_touch(st, s, NULL);
+    sock_verb(st, env, s, EVC_CONNECT);
     int err = do_connect(st, env, s, to);
     sock_untouch(st);
     struct sock_call c = sock_call(EVC_CONNECT, s, 0, to ? to->port : 0);
+    c.addr = to ? to->addr : *wildcard_of(s);
     sock_record(st, env, &c, err);
     return err;
 }
@@ -580,11 +623,11 @@ static int64_t do_send(struct stack *st, struct env *env, struct sock *s, const 
 int64_t sock_send(struct stack *st, struct env *env, struct sock *s, const struct span *v, size_t n,
                   uint32_t flags, const struct endpoint *to)
 {
-    sock_touch(st, s, NULL);
+    sock_verb(st, env, s, EVC_SEND);
     int64_t ret = do_send(st, env, s, v, n, flags, to);
     sock_untouch(st);
     struct sock_call c = sock_call(EVC_SEND, s, span_total(v, n), (uint16_t)flags);
-    sock_record(st, env, &c, ret);
+    record_try(st, env, s, &c, flags, ret);
     return ret;
 }
 
@@ -592,19 +635,24 @@ int64_t sock_recv(struct stack *st, struct env *env, struct sock *s, struct mspa
                   uint32_t flags, struct recv_info *info)
 {
     struct sock_call c = sock_call(EVC_RECV, s, mspan_total(v, n), (uint16_t)flags);
-    sock_touch(st, s, NULL);
+    sock_verb(st, env, s, EVC_RECV);
     int64_t ret = is_tcp(s) ? tcp_recv(st, env, s, v, n, flags, info)
                             : udp_recv(st, env, s, v, n, flags, info);
     sock_untouch(st);
-    sock_record(st, env, &c, ret);
+    record_try(st, env, s, &c, flags, ret);
     return ret;
+}
+
+bool sock_at_mark(const struct sock *s)
+{
+    return s->side && is_tcp(s) && tcp_at_mark(s);
 }
 
 int sock_shutdown(struct stack *st, struct env *env, struct sock *s, int how)
 {
     int err = -ERR_INVAL;
     struct sock_call c = sock_call(EVC_SHUTDOWN, s, (uint64_t)how, 0);
-    sock_touch(st, s, NULL);
+    sock_verb(st, env, s, EVC_SHUTDOWN);
     if (how >= LX_SHUT_RD && how <= LX_SHUT_RDWR) {
         err = is_tcp(s) ? tcp_shutdown(st, env, s, how) : udp_shutdown(st, env, s, how);
     }

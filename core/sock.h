@@ -30,6 +30,7 @@
 #include "pkt.h"
 
 struct stack;
+struct side;
 struct watch;
 
 #define MEMBERS_MAX   256u
@@ -131,10 +132,12 @@ struct sock {
     uint32_t file_flags; /* O_NONBLOCK, O_ASYNC of its open file description: the preload's */
     /* messages on AF_UNIX sockets that carry it: MEMBER_FLIGHT holds it meanwhile */
     uint32_t in_flight;
+    int32_t fd;         /* the descriptor its program first got for it, for people; -1: none yet */
     uint64_t inode;     /* of the descriptor that stands for it; 0: none yet */
     uint32_t uid;       /* of the creator */
     uint32_t owner_pid; /* of the creator, for ss */
     nsec born;
+    struct side *side;      /* rare state, NULL while there is none (sock_side.h) */
     struct watch *watches;  /* who wants to know about its readiness (pollset.h) */
     struct sock *conn_next; /* demux.h */
     struct sock *bind_next;
@@ -181,6 +184,10 @@ struct recv_info {
 struct sock *sock_create(struct stack *st, struct env *env, int family, int type, int proto,
                          int *err);
 
+/* Says which descriptor the program got for it: the end of socket(2), or of accept(2) on `from`, in
+ * the event log. */
+void sock_named(struct stack *st, struct env *env, struct sock *s, int fd, const struct sock *from);
+
 /* bind(2); the address is IPv4-mapped for LX_AF_INET. INVAL (bound already), ADDRINUSE,
  * ADDRNOTAVAIL, ACCES (port below ip_unprivileged_port_start unless `privileged`), AFNOSUPPORT. */
 int sock_bind(struct stack *st, struct env *env, struct sock *s, const struct endpoint *at,
@@ -209,6 +216,9 @@ int64_t sock_send(struct stack *st, struct env *env, struct sock *s, const struc
  * TRUNC, OOB, ERRQUEUE; WAITALL and DONTWAIT are the caller's. */
 int64_t sock_recv(struct stack *st, struct env *env, struct sock *s, struct mspan *v, size_t n,
                   uint32_t flags, struct recv_info *info);
+
+/* The urgent mark: a receive that has bytes ends here, whatever it waits for. */
+bool sock_at_mark(const struct sock *s);
 
 /* shutdown(2), how = LX_SHUT_*. NOTCONN, INVAL. */
 int sock_shutdown(struct stack *st, struct env *env, struct sock *s, int how);

@@ -485,7 +485,7 @@ int sock_setopt(struct stack *st, struct env *env, struct sock *s, int level, in
     struct opt_arg a = {
         .val = val, .len = len, .v = int_of(level, val, len), .privileged = privileged};
     struct sock_call c = sock_call(EVC_SETSOCKOPT, s, (uint64_t)name, (uint16_t)level);
-    sock_touch(st, s, NULL);
+    sock_verb(st, env, s, EVC_SETSOCKOPT);
     int err = set_any(st, env, s, level, name, &a);
     sock_untouch(st);
     sock_record(st, env, &c, err);

@@ -16,7 +16,9 @@ struct sock_call {
     uint16_t lport, rport;
     uint16_t arg2;
     uint32_t id;
+    int32_t fd;
     uint64_t arg;
+    struct addr addr; /* bind, connect */
 };
 
 struct sock_call sock_call(uint8_t call, const struct sock *s, uint64_t arg, uint16_t arg2);
@@ -26,6 +28,10 @@ void sock_record(struct stack *st, const struct env *env, const struct sock_call
  * those named. */
 void sock_touch(struct stack *st, struct sock *s, struct sock *s2);
 void sock_untouch(struct stack *st);
+
+/* As sock_touch for one socket, on behalf of the program's call: what is sent meanwhile is sent by
+ * it. */
+void sock_verb(struct stack *st, struct env *env, struct sock *s, uint8_t call);
 
 /* The common part of a new, zeroed object: identity, wildcard address, Linux's default options.
  * `family` is written last: an object whose family is 0 was never finished, and recovery drops it.

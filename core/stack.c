@@ -27,15 +27,13 @@
 #include "icmp.h"
 #include "ip.h"
 #include "sock_priv.h"
+#include "sock_side.h"
 #include "tcp.h"
 #include "udp.h"
 
-#define STACK_MAGIC UINT64_C(0x314e4944544e4153)
-
 #define FLUSH_PKTS_MAX \
     65536u /* packets to ourselves in one flush: no two sockets of ours can keep us for ever */
-#define FIRE_MAX   (1u << 20)
-#define ICMP_BURST 50u /* Linux: icmp_msgs_burst */
+#define FIRE_MAX (1u << 20)
 
 /* --- making --- */
 
@@ -87,12 +85,13 @@ struct stack *stack_init(void *base, void *at, size_t size_max, const struct sta
     st->pmtu_timer.owner = TIMER_PMTU;
     st->pmtu_min = UINT32_MAX;
     st->icmp_at = env->now;
-    st->icmp_tokens = ICMP_BURST;
+    st->icmp_tokens = (uint32_t)st->knobs.icmp_msgs_burst;
 
     const uint32_t sizes[MEM_KINDS] = {
         [MEM_TCP] = tcp_obj_size(),         [MEM_UDP] = sizeof(struct udp),
         [MEM_DGRAM] = sizeof(struct dgram), [MEM_POLLSET] = sizeof(struct pollset),
         [MEM_WATCH] = sizeof(struct watch), [MEM_FRAG] = sizeof(struct frag),
+        [MEM_SIDE] = sizeof(struct side),
     };
     st->mem = mem_init(base, (uint8_t *)at + own + ring, size_max, sizes, cfg->mem_limit, env);
     if (!st->mem || demux_init(st, env) != 0) {
@@ -104,15 +103,28 @@ struct stack *stack_init(void *base, void *at, size_t size_max, const struct sta
 
 /* --- packets in --- */
 
+/* Whose packet it was, as far as its bytes tell. Nothing in it has been judged. */
+static void tell_flow(struct event *ev, const struct pkt_in *in, uint8_t version)
+{
+    size_t at = 0;
+    if (version == 4 && in->len >= 20) {
+        ev->proto = in->p[9];
+        at = (size_t)(in->p[0] & 15) * 4;
+    } else if (version == 6 && in->len >= 40) {
+        ev->proto = in->p[6];
+        at = 40;
+    }
+    if ((ev->proto == LX_IPPROTO_TCP || ev->proto == LX_IPPROTO_UDP) && in->len >= at + 4) {
+        ev->rport = (uint16_t)(in->p[at] << 8 | in->p[at + 1]);
+        ev->lport = (uint16_t)(in->p[at + 2] << 8 | in->p[at + 3]);
+    }
+}
+
 void stack_drop(struct stack *st, struct env *env, enum drop why, const struct pkt_in *in)
 {
     struct event *ev = event_begin(st->events, env, EV_DROP);
     uint8_t version = in->len > 0 ? in->p[0] >> 4 : 0;
-    if (version == 4 && in->len >= 20) {
-        ev->proto = in->p[9];
-    } else if (version == 6 && in->len >= 40) {
-        ev->proto = in->p[6];
-    }
+    tell_flow(ev, in, version);
     ev->why = (uint8_t)why;
     ev->u.pkt.len = (uint32_t)in->len;
     ev->u.pkt.ver = version;
@@ -320,6 +332,7 @@ static void indices_clear(struct stack *st)
     st->wake_head = NULL;
     st->collecting = NULL;
     st->flush_head = NULL;
+    st->signal_head = NULL;
     st->loop_head = NULL;
     st->loop_tail = NULL;
     st->loop_len = 0;
@@ -406,6 +419,7 @@ void stack_recover(struct stack *st, struct env *env)
     mem_rebuild_begin(st->mem);
     indices_clear(st);
     frag_rebuild(st);
+    sock_side_rebuild(st);
     tcp_rebuild_all(st, env);
     udp_rebuild(st, env);
     mem_rebuild_end(st->mem);

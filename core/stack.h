@@ -31,6 +31,7 @@
 #include "stats.h"
 #include "timer.h"
 
+#define STACK_MAGIC     UINT64_C(0x314e4944544e4153)
 #define STACK_ADDRS_MAX 8u
 #define STACK_PMTU_MAX  64u
 #define STACK_MCAST_MAX 16u
@@ -113,6 +114,7 @@ struct stack {
     uint8_t watch_order;
     uint32_t nwatches;
 
+    struct side *signal_head; /* sockets whose owner gets SIGURG */
     struct tcp *flush_head; /* connections with something to send at the end of the batch (tcp.h) */
     struct loop_pkt *loop_head, *loop_tail;
     uint32_t loop_len; /* packets in it */
@@ -178,6 +180,10 @@ const char *stack_check(struct stack *st);
 /* Whether something is still owed to the network: an orphan with unsent or unacknowledged data or
  * FIN. */
 bool stack_owes(struct stack *st);
+
+/* Whom to send SIGURG, taken off the list: a process, a group as a negative number, or 0 when there
+ * is nobody left. */
+int32_t stack_next_signal(struct stack *st);
 
 /* A packet was not used: counts it and records the event. */
 void stack_drop(struct stack *st, struct env *env, enum drop why, const struct pkt_in *in);

@@ -79,6 +79,7 @@ void tcp_close(struct stack *st, struct env *env, struct sock *s);
 /* Ends the connection: RST if the peer may think it lives; `err` for the program. */
 void tcp_abort(struct stack *st, struct env *env, struct sock *s, enum err err);
 
+bool tcp_at_mark(const struct sock *s);
 uint32_t tcp_ready(const struct stack *st, const struct sock *s);
 
 /* Level IPPROTO_TCP. */

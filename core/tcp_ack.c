@@ -13,7 +13,8 @@
 
 #include "check.h"
 
-/* RFC 9293 3.10.7.4: the window is taken from the newest segment. */
+/* RFC 9293 3.10.7.4: the window is taken from the newest segment, as an unsigned number of 32
+ * bits (MUST-1, REC-1). */
 static bool window_is_newer(const struct tcp *c, const struct tcp_seg *seg, uint32_t wnd)
 {
     return seq_gt(seg->ack, c->snd.una) || seq_gt(seg->seq, c->snd.wl1) ||
@@ -66,7 +67,6 @@ static void ack_record(struct tcp *c, struct tcp_acked *a, nsec now, nsec *oldes
     }
     if (!(r->flags & TXR_SACKED)) {
         tcp_rack_advance(c, r, now);
-        tcp_rate_delivered(&c->rate, &a->rate, &r->rate, r->at, r->to, r->flags & TXR_EVER);
     }
     txq_pop(&c->tx);
 }
@@ -85,9 +85,6 @@ static void clean_queue(struct tcp *c, struct tcp_acked *a, seq ack, nsec now)
         uint32_t keep = max_u32((seq_dist(ack, r->to) + mss - 1) / mss, 1);
         keep = min_u32(keep, r->segs);
         a->acked += r->segs - keep;
-        if (!(r->flags & TXR_SACKED)) {
-            tcp_rate_delivered(&c->rate, &a->rate, &r->rate, r->at, ack, r->flags & TXR_EVER);
-        }
         a->delivered += r->flags & TXR_SACKED ? 0 : r->segs - keep;
         if (r->flags & TXR_EVER) {
             a->retrans_acked = true;
@@ -109,6 +106,9 @@ static void take_bytes(struct stack *st, struct env *env, struct tcp *c, struct 
     seq head = tcp_seq_of_sq(c, c->sq.head);
 
     c->snd.una = ack;
+    if (UNLIKELY(c->s.side != NULL)) {
+        tcp_urg_acked(c);
+    }
     if (seq_lt(head, end)) {
         a->acked_bytes = seq_dist(head, end);
         ring_drop(&c->sq, a->acked_bytes);
@@ -143,6 +143,48 @@ static void take_rtt(struct stack *st, struct tcp *c, struct tcp_acked *a,
     }
 }
 
+/* RFC 5681: the window grows only by acknowledgments of a sender that was held back by it. */
+static void grow_window(struct stack *st, const struct env *env, struct tcp *c,
+                        const struct tcp_acked *a)
+{
+    nsec now = env->now;
+    const struct cc_ops *ops = tcp_cc_ops(c->cc.algo);
+    struct cc_ack ack = {
+        .now = now,
+        .acked = a->delivered,
+        .una = c->snd.una,
+        .nxt = c->snd.nxt,
+        .rtt = a->rtt,
+        .srtt = c->rtt.srtt,
+        .lost = a->newly_lost,
+        .inflight = tcp_inflight(c),
+        .prior_inflight = a->prior_inflight,
+        .mss = c->snd.mss,
+        .ca_state = c->ca_state,
+        .ece = a->ece,
+    };
+    uint32_t before = c->cc.cwnd;
+
+    if (a->rtt && ops->on_sample) {
+        ops->on_sample(&c->cc, &ack);
+    }
+    if (ops->control) {
+        ops->control(&c->cc, &ack);
+        return;
+    }
+    if (c->ca_state == CA_RECOVERY || c->ca_state == CA_CWR || !a->delivered || !a->cwnd_limited) {
+        return;
+    }
+    if (!a->new_data && c->reordering <= st->knobs.tcp_reordering) {
+        return; /* Linux, not RFC: unless the path reorders, only what is acknowledged counts */
+    }
+    ops->on_ack(&c->cc, &ack);
+    if (c->cc.cwnd != before) {
+        c->cwnd_stamp = now;
+        tcp_tell_cwnd(st, env, c, CWND_GROWN);
+    }
+}
+
 /* RFC 5681 2: what a duplicate acknowledgment is. */
 static bool is_duplicate(const struct tcp *c, const struct tcp_seg *seg, bool window_moved)
 {
@@ -156,7 +198,7 @@ static bool acceptable(struct stack *st, struct env *env, struct tcp *c, const s
         tcp_challenge(st, env, c, TX_CHALLENGE);
         return false;
     }
-    if (seq_lt(seg->ack, seq_sub(c->snd.una, c->snd.wnd_max))) { /* RFC 5961 5.2 */
+    if (seq_lt(seg->ack, seq_sub(c->snd.una, c->snd.wnd_max))) { /* RFC 5961 5.2, MAY-12 */
         tcp_challenge(st, env, c, TX_CHALLENGE);
         return false;
     }
@@ -211,7 +253,6 @@ bool tcp_ack_in(struct stack *st, struct env *env, struct tcp *c, const struct t
         if (seg->nsack && c->tx.n) {
             tcp_loss_sack(st, env, c, seg, &a);
             tcp_loss_ack(st, env, c, &a);
-            c->rate.delivered += a.delivered;
             settle(st, env, c, &a, was_writable);
         }
         return true;
@@ -235,9 +276,9 @@ bool tcp_ack_in(struct stack *st, struct env *env, struct tcp *c, const struct t
         take_bytes(st, env, c, &a, seg->ack);
     }
     take_rtt(st, c, &a, seg, env->now);
+    c->info.delivered += a.delivered;
     tcp_loss_ack(st, env, c, &a);
-    c->rate.delivered += a.delivered;
-    tcp_cc_acked(st, c, &a, env->now);
+    grow_window(st, env, c, &a);
     settle(st, env, c, &a, was_writable);
     return true;
 }

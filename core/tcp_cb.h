@@ -19,14 +19,15 @@
 #include "ring.h"
 #include "seq.h"
 #include "sock.h"
+#include "sock_side.h"
 #include "stack.h"
 #include "tcp.h"
 #include "tcp_cc.h"
-#include "tcp_rate.h"
 #include "tcp_rtt.h"
 #include "tcp_txq.h"
 #include "tcp_wire.h"
 #include "timer.h"
+#include "view.h"
 
 /* The logical timers behind the one deadline of a connection. Each is a time or NEVER. */
 enum tcp_timer_kind {
@@ -35,7 +36,6 @@ enum tcp_timer_kind {
     TT_REORDER, /* RACK's reordering window, RFC 8985 6.3 */
     TT_PERSIST, /* zero window, RFC 9293 3.8.6.1 */
     TT_DELACK,  /* delayed acknowledgment, RFC 9293 3.8.6.3 */
-    TT_PACE,    /* the next segment may leave (tcp_pace.c) */
     TT_KEEP,    /* keepalive, RFC 9293 3.8.4 */
     TT_WAIT,    /* TIME-WAIT and an orphan's FIN-WAIT-2 */
     TT_COUNT
@@ -127,8 +127,6 @@ struct tcp {
     /* round trip, congestion, recovery */
     struct tcp_rtt rtt;
     struct tcp_cc cc;
-    struct tcp_rate rate;
-    nsec pace_at;    /* when paced: nothing leaves before it */
     uint8_t backoff; /* doublings of the RTO */
     uint8_t retries; /* retransmissions of the same data by timeout */
     uint8_t dup_acks;
@@ -204,7 +202,7 @@ struct tcp {
     struct {
         uint64_t bytes_acked, bytes_rcvd, bytes_sent, bytes_retrans;
         uint32_t segs_out, segs_in, data_segs_out, data_segs_in;
-        uint32_t total_retrans, dsack_dups, reord_seen, rcv_ooo;
+        uint32_t total_retrans, delivered, dsack_dups, reord_seen, rcv_ooo;
         uint32_t total_rto;
         nsec busy_since, busy;
         nsec state_since;
@@ -285,6 +283,23 @@ static inline nsec tcp_rto(const struct stack *st, const struct tcp *c)
 void tcp_move(struct stack *st, struct env *env, struct tcp *c, enum tcp_state to, const char *func,
               int line);
 
+/* ---- tcp_event.c: records for the event ring */
+void tcp_tell_out(struct stack *st, const struct env *env, const struct tcp *c,
+                  const struct tcp_seg *seg, uint32_t gso, enum tx_reason why);
+/* A reset that belongs to no connection. */
+void tcp_tell_reply(struct stack *st, const struct env *env, const struct tcp_seg *seg);
+/* c may be NULL. Before the segment has changed anything. */
+void tcp_tell_in(struct stack *st, const struct env *env, const struct tcp *c,
+                 const struct tcp_seg *seg);
+/* The segment that came last was not used; counts it too. */
+void tcp_tell_drop(struct stack *st, const struct env *env, uint32_t sock_id,
+                   const struct tcp_seg *seg, enum drop why);
+void tcp_tell_state(struct stack *st, const struct env *env, const struct tcp *c,
+                    enum tcp_state from, const char *func, int line);
+void tcp_tell_timer(struct stack *st, const struct env *env, const struct tcp *c,
+                    enum tcp_timer_kind k, enum event_timer_act act, nsec at);
+void tcp_tell_cwnd(struct stack *st, const struct env *env, const struct tcp *c, enum cwnd_why why);
+
 /* ---- tcp_timer.c */
 void tcp_timer_set(struct stack *st, struct env *env, struct tcp *c, enum tcp_timer_kind k,
                    nsec at);
@@ -348,33 +363,6 @@ void tcp_enter_quickack(struct tcp *c, uint32_t max);
 bool tcp_ack_in(struct stack *st, struct env *env, struct tcp *c, const struct tcp_seg *seg,
                 enum drop *why);
 
-/* ---- tcp_cwnd.c */
-/* Begins congestion control anew, with an initial window of cwnd segments. */
-void tcp_cc_start(const struct stack *st, struct tcp *c, uint8_t algo, uint32_t cwnd, nsec now);
-struct tcp_acked;
-/* An acknowledgment was taken in, what it says about loss too: rate sample, window, pacing rate. */
-void tcp_cc_acked(const struct stack *st, struct tcp *c, struct tcp_acked *a, nsec now);
-/* A record is marked lost. */
-void tcp_cc_lost(struct tcp *c, const struct tx_rec *r);
-/* Before something new is sent: after idling longer than the RTO the window decays. RFC 5681 4.1 */
-void tcp_cwnd_restart(const struct stack *st, struct tcp *c, nsec now);
-/* After something was sent, or held back by the window (limited): whether window or program is the
- * limit, per window of data. RFC 7661 in Linux's form. */
-void tcp_cwnd_validate(const struct stack *st, struct tcp *c, bool limited, nsec now);
-
-/* ---- tcp_pace.c */
-/* The pacing rate anew, after window, round trip or SO_MAX_PACING_RATE changed. */
-void tcp_pace_update(const struct stack *st, struct tcp *c);
-/* True: nothing may leave yet; TT_PACE is set. */
-bool tcp_pace_waits(struct stack *st, struct env *env, struct tcp *c);
-void tcp_pace_sent(struct tcp *c, uint32_t bytes, nsec now);
-/* How many segments go into one super-segment. */
-uint32_t tcp_tso_segs(const struct stack *st, const struct tcp *c, uint32_t mss);
-/* Whether to wait for the next acknowledgment because of `unsent` bytes the `window` holds less
- * than a full super-segment. */
-bool tcp_tso_defers(const struct stack *st, const struct tcp *c, uint32_t window, uint32_t unsent,
-                    uint32_t full, nsec now);
-
 /* ---- tcp_loss.c */
 struct tcp_acked { /* what one acknowledgment told */
     seq prior_una;
@@ -394,7 +382,6 @@ struct tcp_acked { /* what one acknowledgment told */
     bool reneged;
     uint32_t prior_inflight;
     bool cwnd_limited; /* RFC 7661: the window may grow */
-    struct rate_sample rate;
 };
 /* Takes the SACK blocks into the scoreboard. */
 void tcp_loss_sack(struct stack *st, struct env *env, struct tcp *c, const struct tcp_seg *seg,
@@ -411,9 +398,16 @@ void tcp_loss_reorder(struct stack *st, struct env *env, struct tcp *c);
 void tcp_loss_resend(struct stack *st, struct env *env, struct tcp *c);
 void tcp_tlp_fire(struct stack *st, struct env *env, struct tcp *c);
 
+/* What keeps it from sending now. */
+enum tcp_limit tcp_limited(const struct tcp *c);
+
+/* ---- tcp_opt.c */
+/* What TCP_INFO says at `now`. Follows no pointer of c. */
+void tcp_fill_info(const struct stack *st, const struct tcp *c, struct lx_tcp_info *i, nsec now);
+
 /* ---- tcp_listen.c */
-void tcp_listen_in(struct stack *st, struct env *env, struct tcp *l, const struct ip_hdr *ip,
-                   const struct tcp_seg *seg);
+enum drop tcp_listen_in(struct stack *st, struct env *env, struct tcp *l, const struct ip_hdr *ip,
+                        const struct tcp_seg *seg);
 /* A child's handshake is complete: SYN queue -> accept queue. False: the accept queue is full. */
 bool tcp_listen_complete(struct stack *st, struct env *env, struct tcp *child);
 /* A child in a queue of its parent goes away. */
@@ -423,6 +417,37 @@ void tcp_listen_close(struct stack *st, struct env *env, struct tcp *l);
 
 /* ---- tcp_in.c */
 void tcp_established(struct stack *st, struct env *env, struct tcp *c);
+
+/* ---- tcp_urg.c; where the side object is not asked for, the caller has seen that there is one */
+/* What has been written so far ends with an urgent byte. 0, or -ERR_NOBUFS. */
+int tcp_urg_mark(struct stack *st, struct env *env, struct tcp *c);
+/* Urgent data is on its way out, unacknowledged. */
+static inline bool tcp_urg_mode(const struct tcp *c)
+{
+    return c->s.side && c->s.side->urg_out;
+}
+void tcp_urg_header(const struct tcp *c, struct tcp_seg *seg);
+void tcp_urg_acked(struct tcp *c);
+/* The sixth check of a segment; its SYN was taken off. */
+void tcp_urg_in(struct stack *st, struct env *env, struct tcp *c, const struct tcp_seg *seg);
+/* There is a mark, perhaps not reached: reads must go through tcp_urg_take. */
+static inline bool tcp_urg_pending(const struct tcp *c)
+{
+    return c->s.side && c->s.side->urg_in != URG_NONE;
+}
+/* The next byte to read is the urgent one; and it will be left out. */
+bool tcp_urg_at_mark(const struct tcp *c);
+bool tcp_urg_skips(const struct tcp *c);
+/* SIOCINQ: bytes before the mark. */
+uint32_t tcp_urg_unread(const struct tcp *c);
+/* MSG_OOB. */
+int64_t tcp_urg_recv(struct tcp *c, struct mspan *v, size_t n, uint32_t flags,
+                     struct recv_info *info);
+/* Copies from ring offset *from up to the mark, and moves *from. */
+uint32_t tcp_urg_take(struct tcp *c, uint64_t *from, struct mspan *v, size_t n, uint32_t flags);
+/* The ring's head has moved. */
+void tcp_urg_taken(struct tcp *c);
+void tcp_urg_reset(struct tcp *c);
 
 /* ---- tcp_user.c */
 /* The connection ends: buffers freed, timers off, the program told (err 0: orderly). Frees an
@@ -437,5 +462,7 @@ void tcp_open_mss(const struct stack *st, struct tcp *c);
 uint32_t tcp_snd_space(const struct stack *st, const struct tcp *c);
 bool tcp_writable(const struct stack *st, const struct tcp *c);
 uint32_t tcp_readable(const struct tcp *c);
+/* Begins congestion control anew, with an initial window of cwnd segments. */
+void tcp_cc_start(const struct stack *st, struct tcp *c, uint8_t algo, uint32_t cwnd, nsec now);
 
 #endif

@@ -10,13 +10,12 @@
  *     third   security: none
  *     fourth  SYN, by RFC 5961 4
  *     fifth   ACK (tcp_ack.c)
- *     sixth   URG
+ *     sixth   URG (tcp_urg.c)
  *     seventh text (tcp_rcv.c)
  *     eighth  FIN
  *
- * What a segment was good for is told by its event: DROP_NONE or the reason.
- *
- * Deliberately missing: urgent data beyond noting the pointer.
+ * A segment that was good for nothing is told as such: an EV_DROP with the reason behind its
+ * EV_SEG_IN.
  */
 #include "tcp_cb.h"
 
@@ -24,30 +23,7 @@
 #include "csum.h"
 #include "sock_priv.h"
 
-static struct event *record_in(struct stack *st, struct env *env, const struct tcp *c,
-                               const struct tcp_seg *seg)
-{
-    struct event *ev = event_begin(st->events, env, EV_SEG_IN);
-
-    ev->sock_id = c ? c->s.obj.id : 0;
-    ev->proto = LX_IPPROTO_TCP;
-    ev->lport = seg->dport;
-    ev->rport = seg->sport;
-    ev->u.seg.seq = c && c->state != TCP_LISTEN ? seq_dist(c->irs, seg->seq) : seg->seq.v;
-    ev->u.seg.ack = c && c->state != TCP_LISTEN ? seq_dist(c->iss, seg->ack) : seg->ack.v;
-    ev->u.seg.len = seg->len;
-    ev->u.seg.flags = seg->flags;
-    ev->u.seg.gso = seg->gso_size;
-    ev->u.seg.wnd = c && !(seg->flags & TCP_SYN) ? (uint32_t)seg->wnd << c->snd.scale : seg->wnd;
-    if (c) {
-        ev->u.seg.cwnd = c->cc.cwnd * c->snd.mss;
-        ev->u.seg.inflight = seq_dist(c->snd.una, c->snd.nxt);
-        ev->u.seg.srtt_us = (uint32_t)(c->rtt.srtt / USEC);
-    }
-    event_end(st->events);
-    return ev;
-}
-
+/* RFC 9293 3.1, MUST-3. */
 static bool checksum_good(const struct ip_hdr *ip)
 {
     uint64_t sum = csum_pseudo(&ip->src, &ip->dst, LX_IPPROTO_TCP, (uint32_t)ip->payload_len);
@@ -121,6 +97,18 @@ void tcp_established(struct stack *st, struct env *env, struct tcp *c)
 
 static enum drop in_text(struct stack *st, struct env *env, struct tcp *c, struct tcp_seg *seg);
 
+/* The segment without its SYN, which has been taken; an urgent pointer counted from it. */
+static void strip_syn(struct tcp_seg *seg)
+{
+    seg->seq = seq_add(seg->seq, 1);
+    seg->flags &= (uint16_t)~TCP_SYN;
+    if (seg->up < 2) {
+        seg->flags &= (uint16_t)~TCP_URG; /* it named the SYN itself */
+    } else {
+        seg->up--;
+    }
+}
+
 static enum drop in_syn_sent(struct stack *st, struct env *env, struct tcp *c,
                              const struct ip_hdr *ip, struct tcp_seg *seg)
 {
@@ -155,8 +143,7 @@ static enum drop in_syn_sent(struct stack *st, struct env *env, struct tcp *c,
         tcp_want_ack(st, c, TX_ACK);
         tcp_want_out(st, c);
         if (seg->len || seg->flags & TCP_FIN) { /* RFC 9293; Linux leaves it to be sent again */
-            seg->seq = seq_add(seg->seq, 1);
-            seg->flags &= (uint16_t)~TCP_SYN;
+            strip_syn(seg);
             return in_text(st, env, c, seg);
         }
     } else { /* simultaneous open, MUST-10 */
@@ -179,8 +166,8 @@ static struct tcp *listener_of(struct stack *st, const struct tcp *c)
     return l && tcp_of(l)->state == TCP_LISTEN ? tcp_of(l) : NULL;
 }
 
-/* RFC 9293 3.10.7.4 with RFC 6191 and, if asked for, RFC 1337. *reuse: the SYN may open a new
- * connection. */
+/* RFC 9293 3.10.7.4, MAY-2, SHLD-4, with RFC 6191 and, if asked for, RFC 1337. *reuse: the SYN may
+ * open a new connection. */
 static enum drop in_time_wait(struct stack *st, struct env *env, struct tcp *c,
                               const struct tcp_seg *seg, bool *reuse)
 {
@@ -428,6 +415,9 @@ static enum drop in_text(struct stack *st, struct env *env, struct tcp *c, struc
 {
     enum drop why = DROP_NONE;
 
+    if (UNLIKELY(seg->flags & TCP_URG || tcp_urg_pending(c))) { /* sixth */
+        tcp_urg_in(st, env, c, seg);
+    }
     if (seg->len) {
         uint64_t before = c->rq.tail;
         why = tcp_rcv_text(st, env, c, seg);
@@ -455,7 +445,7 @@ static enum drop in_synchronized(struct stack *st, struct env *env, struct tcp *
     if (why != DROP_NONE) {
         return why;
     }
-    if (seg->flags & TCP_RST) { /* second */
+    if (seg->flags & TCP_RST) { /* second; MUST-66: whatever the window is */
         return in_rst(st, env, c, seg);
     }
     if (seg->flags & TCP_SYN && !(c->state == TCP_SYN_RCVD && seq_eq(seg->seq, c->irs))) {
@@ -467,8 +457,7 @@ static enum drop in_synchronized(struct stack *st, struct env *env, struct tcp *
         return DROP_TCP_SYN;
     }
     if (seg->flags & TCP_SYN) { /* a simultaneous open's SYN,ACK, or the SYN once more */
-        seg->seq = seq_add(seg->seq, 1);
-        seg->flags &= (uint16_t)~TCP_SYN;
+        strip_syn(seg);
         if (!(seg->flags & TCP_ACK)) {
             tcp_send_syn(st, env, c, TX_SYNACK);
             return DROP_TCP_OLD;
@@ -492,7 +481,7 @@ static enum drop in_synchronized(struct stack *st, struct env *env, struct tcp *
         }
         return DROP_NONE;
     }
-    return in_text(st, env, c, seg); /* seventh, eighth */
+    return in_text(st, env, c, seg); /* sixth to eighth */
 }
 
 /* ---- entry */
@@ -508,8 +497,7 @@ static enum drop by_state(struct stack *st, struct env *env, struct tcp *c, cons
         tcp_reply_rst(st, env, ip, seg);
         return DROP_TCP_CLOSED;
     case TCP_LISTEN:
-        tcp_listen_in(st, env, c, ip, seg);
-        return DROP_NONE;
+        return tcp_listen_in(st, env, c, ip, seg);
     case TCP_SYN_SENT:
         return in_syn_sent(st, env, c, ip, seg);
     case TCP_TIME_WAIT: {
@@ -518,7 +506,7 @@ static enum drop by_state(struct stack *st, struct env *env, struct tcp *c, cons
             struct tcp *l = listener_of(st, c);
             tcp_done(st, env, c, ERR_OK);
             st->touching = &l->s;
-            tcp_listen_in(st, env, l, ip, seg);
+            why = tcp_listen_in(st, env, l, ip, seg);
         }
         return why;
     }
@@ -554,14 +542,14 @@ void tcp_input(struct stack *st, struct env *env, const struct ip_hdr *ip)
         why = DROP_IP_NOT_OURS; /* MUST-57 */
     }
     if (why != DROP_NONE) {
-        st->stats.drop[why]++;
         struct pkt_in in = {.p = ip->start, .len = ip->len};
         stack_drop(st, env, why, &in);
         return;
     }
     seg.gso_size = ip->gso_size;
     struct tcp *c = find(st, ip, &seg);
-    struct event *ev = record_in(st, env, c, &seg);
+    uint32_t id = c ? c->s.obj.id : 0;
+    tcp_tell_in(st, env, c, &seg);
     if (!c) {
         why = DROP_TCP_NO_SOCKET;
         tcp_reply_rst(st, env, ip, &seg);
@@ -571,8 +559,7 @@ void tcp_input(struct stack *st, struct env *env, const struct ip_hdr *ip)
         st->touching = NULL;
     }
     if (why != DROP_NONE) {
-        st->stats.drop[why]++;
-        ev->why = (uint8_t)why;
+        tcp_tell_drop(st, env, id, &seg, why);
     }
 }
 
@@ -592,7 +579,7 @@ bool tcp_icmp_error(struct stack *st, struct env *env, struct sock *s, seq at, e
         st->stats.TcpAttemptFails++;
         tcp_done(st, env, c, err);
     } else {
-        s->soft_err = (uint8_t)err; /* MUST-54..56: it may yet recover */
+        s->soft_err = (uint8_t)err; /* MUST-54, MUST-56, SHLD-25: it may yet recover */
     }
     st->touching = NULL;
     return true;

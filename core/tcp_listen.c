@@ -215,8 +215,8 @@ static enum drop take_syn(struct stack *st, struct env *env, struct tcp *l, cons
     return DROP_NONE;
 }
 
-void tcp_listen_in(struct stack *st, struct env *env, struct tcp *l, const struct ip_hdr *ip,
-                   const struct tcp_seg *seg)
+enum drop tcp_listen_in(struct stack *st, struct env *env, struct tcp *l, const struct ip_hdr *ip,
+                        const struct tcp_seg *seg)
 {
     enum drop why = DROP_TCP_FLAGS;
 
@@ -228,9 +228,7 @@ void tcp_listen_in(struct stack *st, struct env *env, struct tcp *l, const struc
     } else if (seg->flags & TCP_SYN) {
         why = take_syn(st, env, l, ip, seg); /* third */
     }
-    if (why != DROP_NONE) {
-        st->stats.drop[why]++;
-    }
+    return why;
 }
 
 bool tcp_listen_complete(struct stack *st, struct env *env, struct tcp *c)

@@ -23,21 +23,6 @@
 #include "check.h"
 #include "tcp_cc.h"
 
-static void record_cwnd(struct stack *st, struct env *env, const struct tcp *c)
-{
-    struct event *ev = event_begin(st->events, env, EV_CWND);
-
-    ev->sock_id = c->s.obj.id;
-    ev->proto = LX_IPPROTO_TCP;
-    ev->lport = c->s.flow.lport;
-    ev->rport = c->s.flow.rport;
-    ev->u.cwnd.cwnd = c->cc.cwnd;
-    ev->u.cwnd.ssthresh = c->cc.ssthresh;
-    ev->u.cwnd.inflight = tcp_inflight(c);
-    ev->u.cwnd.ca_state = c->ca_state;
-    event_end(st->events);
-}
-
 static void to_state(struct stack *st, struct env *env, struct tcp *c, enum tcp_ca ca)
 {
     if (c->ca_state != ca) {
@@ -46,7 +31,7 @@ static void to_state(struct stack *st, struct env *env, struct tcp *c, enum tcp_
             ops->on_ca(&c->cc, (uint8_t)ca);
         }
         c->ca_state = (uint8_t)ca;
-        record_cwnd(st, env, c);
+        tcp_tell_cwnd(st, env, c, CWND_STATE);
     }
 }
 
@@ -110,7 +95,6 @@ static void sack_record(struct tcp *c, struct tx_rec *r, struct tcp_acked *a, ns
         a->rtt = nsec_max(now - r->at, 1);
     }
     tcp_rack_advance(c, r, now);
-    tcp_rate_delivered(&c->rate, &a->rate, &r->rate, r->at, r->to, r->flags & TXR_EVER);
     txq_clear(&c->tx, r, TXR_LOST | TXR_RETRANS);
     txq_set(&c->tx, r, TXR_SACKED);
     a->sacked += r->segs;
@@ -185,9 +169,6 @@ void tcp_loss_sack(struct stack *st, struct env *env, struct tcp *c, const struc
 
 static void mark_lost(struct tcp *c, struct tx_rec *r, struct tcp_acked *a)
 {
-    if (!(r->flags & TXR_LOST)) {
-        tcp_cc_lost(c, r);
-    }
     txq_clear(&c->tx, r, TXR_RETRANS);
     txq_set(&c->tx, r, TXR_LOST);
     if (a) {
@@ -320,7 +301,7 @@ static void undo(struct stack *st, struct env *env, struct tcp *c, bool unmark)
     if (tcp_cc_ops(c->cc.algo)->on_undo) {
         tcp_cc_ops(c->cc.algo)->on_undo(&c->cc);
     }
-    record_cwnd(st, env, c);
+    tcp_tell_cwnd(st, env, c, CWND_UNDO);
 }
 
 static void begin_reduction(struct tcp *c)
@@ -432,7 +413,7 @@ static void judge_probe(struct stack *st, struct env *env, struct tcp *c, struct
     if (repaired && c->ca_state == CA_OPEN) {
         begin_reduction(c); /* the probe repaired a loss nobody reported */
         c->cc.cwnd = c->cc.ssthresh;
-        record_cwnd(st, env, c);
+        tcp_tell_cwnd(st, env, c, CWND_STATE);
     }
 }
 
@@ -557,6 +538,18 @@ void tcp_loss_timeout(struct stack *st, struct env *env, struct tcp *c)
     tcp_loss_resend(st, env, c);
 }
 
+/* How many segments of a lost record lie in the peer's window, which it may have taken back.
+ * RFC 9293 3.8.6, MUST-34, SHLD-16. The first one is always sent: it probes a closed window. */
+static uint32_t peer_takes(const struct tcp *c, const struct tx_rec *r)
+{
+    seq edge = seq_add(c->snd.una, c->snd.wnd);
+
+    if (seq_geq(r->from, edge)) {
+        return seq_eq(r->from, c->snd.una) ? 1 : 0;
+    }
+    return max_u32(seq_dist(r->from, edge) / max_u32(c->snd.mss, 1), 1);
+}
+
 void tcp_loss_resend(struct stack *st, struct env *env, struct tcp *c)
 {
     enum tx_reason why = c->ca_state == CA_LOSS ? TX_RTO : TX_FAST;
@@ -567,10 +560,11 @@ void tcp_loss_resend(struct stack *st, struct env *env, struct tcp *c)
             continue;
         }
         uint32_t inflight = tcp_inflight(c);
-        if (inflight >= c->cc.cwnd || tcp_pace_waits(st, env, c)) {
+        uint32_t takes = peer_takes(c, r);
+        if (inflight >= c->cc.cwnd || takes == 0) {
             return;
         }
-        if (cut_record(st, env, c, i, c->cc.cwnd - inflight)) {
+        if (cut_record(st, env, c, i, min_u32(c->cc.cwnd - inflight, takes))) {
             return;
         }
         tcp_resend(st, env, c, i, why);

@@ -217,14 +217,12 @@ static void info_send(const struct stack *st, const struct tcp *c, struct lx_tcp
     i->tcpi_reordering = c->reordering;
     i->tcpi_total_retrans = c->info.total_retrans;
     i->tcpi_max_pacing_rate = c->s.opt.max_pacing_rate;
-    i->tcpi_pacing_rate = c->cc.pacing_rate ? c->cc.pacing_rate : UINT64_MAX;
-    i->tcpi_delivery_rate = tcp_rate_best(&c->rate, c->snd.mss);
-    i->tcpi_delivery_rate_app_limited = c->rate.best_limited;
+    i->tcpi_pacing_rate = UINT64_MAX;
     i->tcpi_bytes_acked = c->info.bytes_acked;
     i->tcpi_segs_out = c->info.segs_out;
     i->tcpi_notsent_bytes = tcp_unsent(c);
     i->tcpi_data_segs_out = c->info.data_segs_out;
-    i->tcpi_delivered = c->rate.delivered;
+    i->tcpi_delivered = c->info.delivered;
     i->tcpi_bytes_sent = c->info.bytes_sent;
     i->tcpi_bytes_retrans = c->info.bytes_retrans;
     i->tcpi_dsack_dups = c->info.dsack_dups;
@@ -251,7 +249,7 @@ static void info_rcv(const struct tcp *c, struct lx_tcp_info *i, nsec now)
     i->tcpi_rcv_wnd = tcp_rcv_left(c);
 }
 
-static void fill_info(const struct stack *st, const struct tcp *c, struct lx_tcp_info *i, nsec now)
+void tcp_fill_info(const struct stack *st, const struct tcp *c, struct lx_tcp_info *i, nsec now)
 {
     memset(i, 0, sizeof *i);
     i->tcpi_state = tcp_state_linux((enum tcp_state)c->state);
@@ -338,7 +336,7 @@ int tcp_getopt(struct stack *st, struct env *env, struct sock *s, int name, void
 
     if (name == LX_TCP_INFO) {
         struct lx_tcp_info info;
-        fill_info(st, c, &info, env->now);
+        tcp_fill_info(st, c, &info, env->now);
         return give(val, len, &info, sizeof info);
     }
     if (name == LX_TCP_CONGESTION) {
@@ -362,7 +360,6 @@ void tcp_opt_changed(struct stack *st, struct env *env, struct sock *s)
     if (s->opt.keepalive != (c->due[TT_KEEP] != NEVER)) {
         tcp_arm_keep(st, env, c);
     }
-    tcp_pace_update(st, c);
     if (s->opt.rcvbuf_locked && tcp_synchronized(c)) {
         uint32_t wnd = (uint32_t)s->opt.rcvbuf / 2;
         c->rcv.wnd_clamp = c->window_clamp ? min_u32(wnd, c->window_clamp) : wnd;
@@ -379,18 +376,20 @@ int64_t tcp_ioctl(struct stack *st, struct env *env, struct sock *s, uint32_t re
 
     (void)st;
     (void)env;
+    bool opening = c->state == TCP_SYN_SENT || c->state == TCP_SYN_RCVD;
+    if (request == LX_SIOCATMARK) {
+        return tcp_urg_at_mark(c);
+    }
     if (c->state == TCP_LISTEN) {
         return -ERR_INVAL;
     }
     switch (request) {
     case LX_SIOCINQ:
-        return tcp_readable(c);
+        return opening ? 0 : tcp_urg_unread(c);
     case LX_SIOCOUTQ:
-        return (int64_t)ring_len(&c->sq);
+        return opening ? 0 : (int64_t)ring_len(&c->sq);
     case LX_SIOCOUTQNSD:
-        return tcp_unsent(c);
-    case LX_SIOCATMARK:
-        return 0;
+        return opening ? 0 : tcp_unsent(c);
     default:
         return -ERR_NOPROTOOPT;
     }

@@ -26,7 +26,7 @@
 #include "check.h"
 
 #define QUICKACKS_MAX 16u
-#define DELACK_MAX    (200 * MSEC)
+#define DELACK_MAX    (200 * MSEC) /* RFC 9293 3.8.6.3 MUST-40, SHLD-18: under 0.5 s */
 #define MAX_WINDOW    ((uint32_t)MEM_PAGE << MEM_ORDER_MAX)
 
 static uint32_t round_down(uint32_t n, uint32_t to)
@@ -81,7 +81,7 @@ static uint32_t free_window(const struct tcp *c)
     uint32_t room = full > used ? full - used : 0;
 
     if (room < full / 2 && (room < full / 16 || room < min_u32(c->rcv.mss, full))) {
-        return 0; /* better none than a silly one */
+        return 0; /* MUST-39: better none than a silly one */
     }
     return min_u32(room, c->rcv.wnd_lim);
 }
@@ -308,7 +308,7 @@ static enum drop take_ahead(struct stack *st, struct env *env, struct tcp *c, se
     if (fresh < 0) {
         return DROP_TCP_MEMORY;
     }
-    st->stats.TcpOfoQueue++;
+    st->stats.TcpOfoQueue++; /* SHLD-31 */
     c->info.rcv_ooo++;
     if (fresh == 0) {
         tcp_rcv_dsack(st, c, from, to);

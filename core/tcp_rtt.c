@@ -1,9 +1,9 @@
 /*
  * tcp_rtt.c - theory of operation
  *
- * SRTT and the mean deviation are the exponential averages of RFC 6298 2.3 (gains 1/8 and 1/4). A
- * sample far below SRTT says that the path became faster, not that it varies: its deviation
- * counts for an eighth (Linux, not RFC).
+ * RFC 9293 3.8.1, MUST-18. SRTT and the mean deviation are the exponential averages of RFC 6298 2.3
+ * (gains 1/8 and 1/4). A sample far below SRTT says that the path became faster, not that it
+ * varies: its deviation counts for an eighth (Linux, not RFC).
  */
 #include "tcp_rtt.h"
 

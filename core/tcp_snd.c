@@ -10,7 +10,7 @@
  * in Minshall's form (RFC 9293 3.7.4; Linux, not RFC: a small segment is held only while another
  * small one is unacknowledged), MSG_MORE and TCP_CORK.
  *
- * How large a super-segment is and when it may leave is tcp_pace.c's.
+ * Deliberately missing: pacing.
  */
 #include "tcp_cb.h"
 
@@ -19,6 +19,8 @@
 #include "check.h"
 #include "csum.h"
 #include "sock_priv.h"
+
+#define GSO_MAX 65535u /* IPv4 total length; IPv6 payload length allows 40 more */
 
 uint32_t tcp_now_ts(const struct tcp *c, nsec now)
 {
@@ -36,7 +38,7 @@ void tcp_sync_mss(struct stack *st, struct tcp *c)
     uint32_t hdr = (is_v6(c) ? 40u : 20u) + TCP_HDR_MIN;
     uint32_t mss = mtu > hdr ? mtu - hdr : 0;
 
-    mss = min_u32(mss, c->snd.mss_clamp); /* RFC 9293 3.7.1: Eff.snd.MSS */
+    mss = min_u32(mss, c->snd.mss_clamp); /* RFC 9293 3.7.1 MUST-16: Eff.snd.MSS */
     mss = max_u32(mss, (uint32_t)st->knobs.tcp_min_snd_mss);
     if (c->ts_ok) {
         mss -= 12;
@@ -49,6 +51,8 @@ void tcp_sync_mss(struct stack *st, struct tcp *c)
     c->snd.buf_per_seg = per + 256;
 }
 
+/* RFC 9293 3.9.2: the addresses of the connection (MUST-44, MUST-45), the program's DSCP (MUST-48,
+ * SHLD-21, SHLD-22) and TTL (MUST-49). */
 static struct ip_send route(const struct stack *st, const struct tcp *c)
 {
     const struct sock_opts *o = &c->s.opt;
@@ -63,30 +67,6 @@ static struct ip_send route(const struct stack *st, const struct tcp *c)
         .ttl = (uint8_t)(ttl >= 0 ? ttl : st->knobs.ip_default_ttl),
         .df = true, /* RFC 1191 */
     };
-}
-
-static void record_out(struct stack *st, struct env *env, const struct tcp *c,
-                       const struct tcp_seg *seg, uint32_t gso, enum tx_reason why)
-{
-    struct event *ev = event_begin(st->events, env, EV_SEG_OUT);
-
-    ev->sock_id = c->s.obj.id;
-    ev->why = (uint8_t)why;
-    ev->proto = LX_IPPROTO_TCP;
-    ev->lport = seg->sport;
-    ev->rport = seg->dport;
-    ev->u.seg.seq = seq_dist(c->iss, seg->seq);
-    ev->u.seg.ack = seg->flags & TCP_ACK ? seq_dist(c->irs, seg->ack) : 0;
-    ev->u.seg.len = seg->len;
-    ev->u.seg.flags = seg->flags;
-    ev->u.seg.gso = (uint16_t)gso;
-    ev->u.seg.wnd = seg->flags & TCP_SYN ? seg->wnd : (uint32_t)seg->wnd << c->rcv.scale;
-    ev->u.seg.cwnd = c->cc.cwnd * c->snd.mss;
-    ev->u.seg.ssthresh = c->cc.ssthresh == CWND_INFINITE ? UINT32_MAX : c->cc.ssthresh * c->snd.mss;
-    ev->u.seg.inflight = seq_dist(c->snd.una, c->snd.nxt);
-    ev->u.seg.srtt_us = (uint32_t)(c->rtt.srtt / USEC);
-    ev->u.seg.rto_us = (uint32_t)(tcp_rto(st, c) / USEC);
-    event_end(st->events);
 }
 
 /* Whatever went out with ACK set has acknowledged all there is. */
@@ -132,8 +112,11 @@ static int xmit(struct stack *st, struct env *env, struct tcp *c, struct tcp_seg
     uint8_t *th = ip_begin(&p, is_v6(c));
 
     seg_common(st, env, c, seg);
+    if (UNLIKELY(c->s.side != NULL)) {
+        tcp_urg_header(c, seg);
+    }
     p.hdr_len = (uint16_t)(p.hdr_len + tcp_seg_build(seg, th));
-    p.csum_offset = offsetof(struct tcp_hdr, csum);
+    p.csum_offset = offsetof(struct tcp_hdr, csum); /* MUST-2 */
     p.reason = (uint16_t)why;
     p.sock_id = c->s.obj.id;
     p.nspan = 0;
@@ -147,12 +130,11 @@ static int xmit(struct stack *st, struct env *env, struct tcp *c, struct tcp_seg
         p.gso_size = seg->len > mss ? (uint16_t)mss : 0;
     }
     uint32_t segs = seg->len ? (seg->len + mss - 1) / mss : 1;
-    record_out(st, env, c, seg, p.gso_size, why);
+    tcp_tell_out(st, env, c, seg, p.gso_size, why);
     st->stats.TcpOutSegs += segs;
     c->info.segs_out += segs;
     if (seg->len) {
         c->info.data_segs_out += segs;
-        tcp_pace_sent(c, seg->len, env->now);
         c->info.bytes_sent += seg->len;
         c->snd_at = env->now;
     }
@@ -183,6 +165,7 @@ void tcp_want_ack(struct stack *st, struct tcp *c, enum tx_reason why)
     c->want_out = was_out;
 }
 
+/* The end of a batch: RFC 9293 3.10.7.4, MUST-58, MUST-59. */
 void tcp_flush(struct stack *st, struct env *env)
 {
     while (st->flush_head) {
@@ -283,15 +266,7 @@ void tcp_reply_rst(struct stack *st, struct env *env, const struct ip_hdr *ip,
         .ttl = (uint8_t)st->knobs.ip_default_ttl,
         .df = true,
     };
-    struct event *ev = event_begin(st->events, env, EV_SEG_OUT);
-    ev->why = TX_RST;
-    ev->proto = LX_IPPROTO_TCP;
-    ev->lport = seg.sport;
-    ev->rport = seg.dport;
-    ev->u.seg.flags = seg.flags;
-    ev->u.seg.seq = seg.seq.v;
-    ev->u.seg.ack = seg.ack.v;
-    event_end(st->events);
+    tcp_tell_reply(st, env, &seg);
     st->stats.TcpOutRsts++;
     st->stats.TcpOutSegs++;
     ip_send(st, env, &p, &how);
@@ -314,9 +289,12 @@ static uint32_t bounded_mss(const struct tcp *c)
     return mss;
 }
 
-/* RFC 9293 3.7.4. True: a segment of less than a full MSS must wait. */
+/* RFC 9293 3.7.4 SHLD-7, MUST-17. True: a segment of less than a full MSS must wait. */
 static bool nagle_holds(const struct tcp *c)
 {
+    if (tcp_urg_mode(c)) { /* MUST-62; Linux, not RFC: nor does the cork hold it */
+        return false;
+    }
     if (c->cork || c->more) {
         return true;
     }
@@ -331,9 +309,9 @@ static uint32_t window_left(const struct tcp *c)
     return seq_lt(c->snd.nxt, edge) ? seq_dist(c->snd.nxt, edge) : 0;
 }
 
-/* How much of `unsent` may go out as one (super-)segment now; 0: nothing. */
-static uint32_t allowance(const struct stack *st, struct tcp *c, uint32_t unsent, uint32_t mss,
-                          nsec now, bool *limited)
+/* How much of `unsent` may go out as one (super-)segment now; 0: nothing. RFC 9293 3.7, SHLD-28;
+ * nothing into a window taken back (3.8.6, SHLD-15). */
+static uint32_t allowance(struct tcp *c, uint32_t unsent, uint32_t mss, bool *limited)
 {
     uint32_t inflight = tcp_inflight(c);
 
@@ -343,15 +321,11 @@ static uint32_t allowance(const struct stack *st, struct tcp *c, uint32_t unsent
     }
     uint32_t wnd = window_left(c);
     if (min_u32(unsent, mss) > wnd) {
-        return 0; /* SWS avoidance: a whole segment, or all there is */
+        return 0; /* SWS avoidance, MUST-38: a whole segment, or all there is */
     }
-    uint32_t most = tcp_tso_segs(st, c, mss) * mss;
+    uint32_t most = tcp_urg_mode(c) ? mss : (GSO_MAX - 40 - TCP_HDR_MAX) / mss * mss;
     uint64_t quota = (uint64_t)(c->cc.cwnd - inflight) * mss;
-    uint32_t n = min_u32(min_u32(unsent, wnd), most);
-    if (n > mss && tcp_tso_defers(st, c, (uint32_t)min_u64(quota, wnd), unsent, most, now)) {
-        *limited |= quota < n;
-        return 0;
-    }
+    uint32_t n = min_u32(min_u32(unsent, wnd), max_u32(most, mss));
     if (quota < n) {
         n = (uint32_t)quota;
         *limited = true;
@@ -389,8 +363,6 @@ static void send_new(struct stack *st, struct env *env, struct tcp *c, uint32_t 
     if (txq_push(&c->tx, st->mem, env, c->snd.nxt, end, segs, env->now)) {
         return; /* no memory: the persist timer or the next ACK tries again */
     }
-    tcp_rate_sent(&c->rate, &txq_at(&c->tx, c->tx.n - 1)->rate, tcp_inflight(c), c->tx.n == 1,
-                  env->now);
     if (fin) {
         c->fin_sent = true;
         c->fin_seq = seq_sub(end, 1);
@@ -405,6 +377,57 @@ static void send_new(struct stack *st, struct env *env, struct tcp *c, uint32_t 
     c->snd.max = seq_max(c->snd.max, end);
     c->prr_out += segs;
     xmit(st, env, c, &seg, why);
+}
+
+/* RFC 5681 4.1, RFC 7661 in Linux's form: after idling longer than the RTO the window decays. */
+static void restart_after_idle(struct stack *st, const struct env *env, struct tcp *c)
+{
+    nsec now = env->now;
+    nsec idle = now - c->snd_at;
+
+    if (!st->knobs.tcp_slow_start_after_idle || c->tx.out || !c->snd_at || idle <= tcp_rto(st, c) ||
+        !tcp_unsent(c)) {
+        return;
+    }
+    uint32_t restart = min_u32((uint32_t)st->knobs.user_init_cwnd, c->cc.cwnd);
+    c->cc.ssthresh = max_u32(c->cc.ssthresh, c->cc.cwnd - c->cc.cwnd / 4);
+    while ((idle -= tcp_rto(st, c)) > 0 && c->cc.cwnd > restart) {
+        c->cc.cwnd /= 2;
+    }
+    c->cc.cwnd = max_u32(c->cc.cwnd, restart);
+    c->cwnd_used = 0;
+    c->cwnd_stamp = now;
+    tcp_tell_cwnd(st, env, c, CWND_IDLE);
+}
+
+/* Whether the window or the program holds us back, per window of data. RFC 7661 in Linux's form. */
+static void validate_window(struct stack *st, const struct env *env, struct tcp *c, bool limited)
+{
+    nsec now = env->now;
+
+    if (seq_geq(c->snd.una, c->usage_seq) || limited ||
+        (!c->cwnd_limited && c->tx.out > c->max_out)) {
+        c->cwnd_limited = limited;
+        c->max_out = c->tx.out;
+        c->usage_seq = c->snd.nxt;
+    }
+    if (c->cwnd_limited || (tcp_cc_in_slow_start(&c->cc) && c->cc.cwnd < 2 * c->max_out)) {
+        c->cwnd_used = 0;
+        c->cwnd_stamp = now;
+        return;
+    }
+    c->cwnd_used = max_u32(c->cwnd_used, c->tx.out);
+    if (!st->knobs.tcp_slow_start_after_idle || now - c->cwnd_stamp < c->rtt.rto) {
+        return;
+    }
+    uint32_t used = max_u32(c->cwnd_used, (uint32_t)st->knobs.user_init_cwnd);
+    if (used < c->cc.cwnd && c->ca_state == CA_OPEN) {
+        c->cc.ssthresh = max_u32(c->cc.ssthresh, c->cc.cwnd - c->cc.cwnd / 4);
+        c->cc.cwnd = (c->cc.cwnd + used) / 2;
+        tcp_tell_cwnd(st, env, c, CWND_IDLE);
+    }
+    c->cwnd_used = 0;
+    c->cwnd_stamp = now;
 }
 
 /* A FIN by itself is not held back by the congestion window (Linux, not RFC), only by the
@@ -431,10 +454,10 @@ void tcp_output(struct stack *st, struct env *env, struct tcp *c)
     }
     bool sent = false, limited = false;
     uint32_t unsent;
-    tcp_cwnd_restart(st, c, env->now);
-    while ((unsent = tcp_unsent(c)) != 0 && !tcp_pace_waits(st, env, c)) {
+    restart_after_idle(st, env, c);
+    while ((unsent = tcp_unsent(c)) != 0) {
         uint32_t mss = bounded_mss(c);
-        uint32_t n = allowance(st, c, unsent, mss, env->now, &limited);
+        uint32_t n = allowance(c, unsent, mss, &limited);
         if (n == 0) {
             break;
         }
@@ -449,9 +472,8 @@ void tcp_output(struct stack *st, struct env *env, struct tcp *c)
         send_new(st, env, c, 0, c->snd.mss, TX_FIN);
         sent = true;
     }
-    limited |= tcp_inflight(c) >= c->cc.cwnd;
     if (sent || limited) {
-        tcp_cwnd_validate(st, c, limited, env->now);
+        validate_window(st, env, c, limited);
     }
     if (sent) {
         tcp_timer_clear(st, env, c, TT_PERSIST);
@@ -459,10 +481,31 @@ void tcp_output(struct stack *st, struct env *env, struct tcp *c)
             tcp_arm_rto(st, env, c);
         }
     }
-    if (c->tx.n == 0 && c->due[TT_PACE] == NEVER &&
-        (tcp_unsent(c) || (c->fin_queued && !c->fin_sent))) {
+    if (c->tx.n == 0 && (tcp_unsent(c) || (c->fin_queued && !c->fin_sent))) {
         tcp_arm_persist(st, env, c); /* tcp(7): nothing is corked for longer than that */
     }
+}
+
+enum tcp_limit tcp_limited(const struct tcp *c)
+{
+    uint32_t unsent = tcp_unsent(c);
+
+    if (!may_send(c)) {
+        return TCP_LIMIT_STATE;
+    }
+    if (unsent == 0) {
+        return TCP_LIMIT_APP;
+    }
+    if (c->cc.cwnd <= tcp_inflight(c)) {
+        return TCP_LIMIT_CWND;
+    }
+    if (min_u32(unsent, c->snd.mss) > window_left(c)) {
+        return TCP_LIMIT_RWND;
+    }
+    if (unsent < c->snd.mss && nagle_holds(c)) {
+        return c->cork || c->more ? TCP_LIMIT_CORK : TCP_LIMIT_NAGLE;
+    }
+    return TCP_LIMIT_NONE;
 }
 
 int tcp_resend(struct stack *st, struct env *env, struct tcp *c, uint32_t i, enum tx_reason why)
@@ -490,7 +533,6 @@ int tcp_resend(struct stack *st, struct env *env, struct tcp *c, uint32_t i, enu
     if (c->undo_retrans >= 0) {
         c->undo_retrans += r->segs;
     }
-    tcp_rate_sent(&c->rate, &r->rate, tcp_inflight(c), false, env->now);
     return xmit(st, env, c, &seg, why);
 }
 
@@ -509,6 +551,10 @@ void tcp_send_probe(struct stack *st, struct env *env, struct tcp *c, enum tx_re
         send_new(st, env, c, n, c->snd.mss, why);
         tcp_arm_rto(st, env, c);
         return;
+    }
+    if (why == TX_PROBE && tcp_urg_mode(c)) { /* Linux, not RFC: the pointer goes ahead */
+        struct tcp_seg urgent = {.flags = TCP_ACK, .seq = c->snd.una};
+        xmit(st, env, c, &urgent, why);
     }
     struct tcp_seg seg = {.flags = TCP_ACK, .seq = seq_sub(c->snd.una, 1)};
     xmit(st, env, c, &seg, why);

@@ -92,17 +92,7 @@ void tcp_move(struct stack *st, struct env *env, struct tcp *c, enum tcp_state t
     c->state = (uint8_t)to;
     c->info.state_since = env->now;
 
-    struct event *ev = event_begin(st->events, env, EV_STATE);
-    ev->sock_id = c->s.obj.id;
-    ev->proto = LX_IPPROTO_TCP;
-    ev->lport = c->s.flow.lport;
-    ev->rport = c->s.flow.rport;
-    ev->u.state.from = (uint8_t)from;
-    ev->u.state.to = (uint8_t)to;
-    ev->u.state.line = (uint16_t)line;
-    size_t n = strlen(func);
-    memcpy(ev->u.state.func, func, min_size(n, sizeof ev->u.state.func - 1));
-    event_end(st->events);
+    tcp_tell_state(st, env, c, from, func, line);
 }
 
 static const char *check_send(const struct tcp *c)

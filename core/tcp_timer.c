@@ -13,28 +13,6 @@
 #include "check.h"
 #include "sock_priv.h"
 
-static const uint8_t event_of[TT_COUNT] = {
-    [TT_RTO] = EVT_RTO,         [TT_TLP] = EVT_TLP,       [TT_REORDER] = EVT_REORDER,
-    [TT_PERSIST] = EVT_PERSIST, [TT_DELACK] = EVT_DELACK, [TT_KEEP] = EVT_KEEPALIVE,
-    [TT_WAIT] = EVT_TIMEWAIT,   [TT_PACE] = EVT_PACE,
-};
-
-static void record(struct stack *st, struct env *env, const struct tcp *c, enum tcp_timer_kind k,
-                   enum event_timer_act act, nsec at)
-{
-    struct event *ev = event_begin(st->events, env, EV_TIMER);
-
-    ev->sock_id = c->s.obj.id;
-    ev->proto = LX_IPPROTO_TCP;
-    ev->lport = c->s.flow.lport;
-    ev->rport = c->s.flow.rport;
-    ev->why = event_of[k];
-    ev->u.timer.timer = event_of[k];
-    ev->u.timer.act = (uint8_t)act;
-    ev->u.timer.at = at;
-    event_end(st->events);
-}
-
 static nsec earliest(const struct tcp *c)
 {
     nsec at = NEVER;
@@ -46,8 +24,11 @@ static nsec earliest(const struct tcp *c)
 
 void tcp_timer_set(struct stack *st, struct env *env, struct tcp *c, enum tcp_timer_kind k, nsec at)
 {
-    (void)env;
+    bool starts = c->due[k] == NEVER && at != NEVER;
     c->due[k] = at;
+    if (starts) {
+        tcp_tell_timer(st, env, c, k, EVT_SET, at);
+    }
     if (at <= c->timer.at) {
         timer_set(&st->timers, &c->timer, at);
     } else {
@@ -113,6 +94,7 @@ void tcp_arm_rto(struct stack *st, struct env *env, struct tcp *c)
     }
 }
 
+/* RFC 9293 3.8.4 MUST-27, MUST-28: two hours by default. */
 static nsec keep_idle(const struct stack *st, const struct tcp *c)
 {
     return (nsec)(c->keep_idle_s ? c->keep_idle_s : st->knobs.tcp_keepalive_time) * SEC;
@@ -128,6 +110,7 @@ static int32_t keep_cnt(const struct stack *st, const struct tcp *c)
     return c->keep_cnt ? c->keep_cnt : st->knobs.tcp_keepalive_probes;
 }
 
+/* RFC 9293 3.8.4 MUST-24, MUST-25, MAY-5: only if the program asks. */
 void tcp_arm_keep(struct stack *st, struct env *env, struct tcp *c)
 {
     if (c->s.opt.keepalive && tcp_synchronized(c) && c->state != TCP_TIME_WAIT) {
@@ -151,7 +134,6 @@ void tcp_arm_persist(struct stack *st, struct env *env, struct tcp *c)
 {
     if (c->due[TT_PERSIST] == NEVER) {
         tcp_timer_set(st, env, c, TT_PERSIST, env->now + persist_interval(st, c));
-        record(st, env, c, TT_PERSIST, EVT_SET, c->due[TT_PERSIST]);
     }
 }
 
@@ -190,7 +172,8 @@ static unsigned orphan_retries(const struct stack *st, const struct tcp *c, bool
     return (unsigned)st->knobs.tcp_orphan_retries;
 }
 
-/* Gives the connection up: the soft error if there was one, else ETIMEDOUT. RFC 1122 4.2.3.5 R2 */
+/* Gives the connection up: the soft error if there was one, else ETIMEDOUT. RFC 1122 4.2.3.5 R2;
+ * RFC 9293 3.8.3 MUST-20, MUST-47. */
 static void give_up(struct stack *st, struct env *env, struct tcp *c)
 {
     enum err err = c->s.soft_err ? (enum err)c->s.soft_err : ERR_TIMEDOUT;
@@ -199,20 +182,40 @@ static void give_up(struct stack *st, struct env *env, struct tcp *c)
     tcp_done(st, env, c, err);
 }
 
+/* RFC 9293 3.8.6 SHLD-17, MUST-37: the peer took its window back, and what is sent again is a
+ * probe. Linux, not RFC: over when nothing at all was heard for twice the largest RTO. */
+static bool shrunk_window_over(const struct stack *st, const struct tcp *c, nsec now)
+{
+    nsec patience = 2 * (nsec)st->knobs.user_rto_max_ms * MSEC;
+    nsec user = (nsec)c->user_timeout_ms * MSEC;
+    nsec stalled = c->stall_at ? now - c->stall_at : 0;
+
+    if (user) {
+        if (stalled > user) {
+            return true;
+        }
+        patience = nsec_min(patience, user);
+    }
+    return now - c->ack_rcv_at > patience && stalled > patience;
+}
+
 /* Whether the retransmission timer has fired once too often; then the connection is gone. */
 static bool rto_exhausted(struct stack *st, struct env *env, struct tcp *c)
 {
     bool over;
 
     if (c->state == TCP_SYN_SENT) {
-        /* Linux 6.18, not RFC: the linear ones are extra, but not the time: 127 s for 6. */
+        /* RFC 9293 3.8.3 MUST-22, MUST-23. Linux 6.18, not RFC: the linear ones are extra, but not
+         * the time: 127 s for 6. */
         unsigned max = (unsigned)(c->syncnt ? c->syncnt : st->knobs.tcp_syn_retries);
         over = c->retries >= max + (unsigned)st->knobs.tcp_syn_linear_timeouts ||
                timed_out(st, c, env->now, max, RTO_INITIAL);
     } else if (c->state == TCP_SYN_RCVD) {
         over = c->retries >= (unsigned)(c->syncnt ? c->syncnt : st->knobs.tcp_synack_retries);
+    } else if (c->snd.wnd == 0 && !c->s.orphan) {
+        over = shrunk_window_over(st, c, env->now);
     } else {
-        unsigned boundary = (unsigned)st->knobs.tcp_retries2;
+        unsigned boundary = (unsigned)st->knobs.tcp_retries2; /* MUST-21, SHLD-11 */
         if (c->s.orphan) {
             boundary =
                 orphan_retries(st, c, tcp_rto(st, c) < (nsec)st->knobs.user_rto_max_ms * MSEC);
@@ -248,7 +251,7 @@ static void rto_fire(struct stack *st, struct env *env, struct tcp *c)
     c->retries++;
     bool linear = c->state == TCP_SYN_SENT && c->retries <= st->knobs.tcp_syn_linear_timeouts;
     if (!linear && tcp_rto(st, c) < (nsec)st->knobs.user_rto_max_ms * MSEC) {
-        c->backoff++; /* RFC 6298 5.5 */
+        c->backoff++; /* RFC 6298 5.5; RFC 9293 3.8.1 MUST-19 */
     }
     if (c->state == TCP_SYN_SENT || c->state == TCP_SYN_RCVD) {
         rto_handshake(st, env, c);
@@ -261,8 +264,8 @@ static void rto_fire(struct stack *st, struct env *env, struct tcp *c)
     }
 }
 
-/* RFC 9293 3.8.6.1. Linux gives up on an orphan or with TCP_USER_TIMEOUT, and when nothing at all
- * is answered. */
+/* RFC 9293 3.8.6.1 MUST-35, MUST-36, SHLD-29, SHLD-30. Linux gives up on an orphan or with
+ * TCP_USER_TIMEOUT, and when nothing at all is answered. */
 static void persist_fire(struct stack *st, struct env *env, struct tcp *c)
 {
     if (c->tx.n || (tcp_unsent(c) == 0 && !(c->fin_queued && !c->fin_sent))) {
@@ -302,10 +305,11 @@ static void keep_fire(struct stack *st, struct env *env, struct tcp *c)
         tcp_arm_keep(st, env, c); /* data in flight tests the path already */
         return;
     }
-    if (idle < keep_idle(st, c)) {
+    if (idle < keep_idle(st, c)) { /* MUST-26 */
         tcp_timer_set(st, env, c, TT_KEEP, env->now + keep_idle(st, c) - idle);
         return;
     }
+    /* MUST-29: several must be unanswered */
     bool over = c->user_timeout_ms ? idle >= (nsec)c->user_timeout_ms * MSEC && c->probes
                                    : c->probes >= keep_cnt(st, c);
     if (over) {
@@ -333,7 +337,7 @@ static void delack_fire(struct stack *st, struct env *env, struct tcp *c)
 
 static void fire(struct stack *st, struct env *env, struct tcp *c, enum tcp_timer_kind k)
 {
-    record(st, env, c, k, EVT_FIRED, env->now);
+    tcp_tell_timer(st, env, c, k, EVT_FIRED, env->now);
     switch (k) {
     case TT_RTO:
         rto_fire(st, env, c);
@@ -349,9 +353,6 @@ static void fire(struct stack *st, struct env *env, struct tcp *c, enum tcp_time
         break;
     case TT_DELACK:
         delack_fire(st, env, c);
-        break;
-    case TT_PACE:
-        tcp_output(st, env, c);
         break;
     case TT_KEEP:
         keep_fire(st, env, c);

@@ -23,6 +23,17 @@ uint32_t tcp_obj_size(void)
     return sizeof(struct tcp);
 }
 
+void tcp_cc_start(const struct stack *st, struct tcp *c, uint8_t algo, uint32_t cwnd, nsec now)
+{
+    struct cc_setup how = {
+        .now = now,
+        .cwnd = cwnd,
+        .nxt = c->snd.nxt,
+        .hystart = (uint8_t)st->knobs.user_hystart,
+    };
+    tcp_cc_init(&c->cc, algo, &how);
+}
+
 void tcp_init(struct stack *st, struct env *env, struct sock *s)
 {
     struct tcp *c = tcp_of(s);
@@ -52,7 +63,7 @@ static uint16_t advertised_mss(const struct stack *st, const struct tcp *c)
 {
     uint32_t hdr = addr_is4(&c->s.flow.raddr) ? 40 : 60;
     uint32_t mtu = ip_mtu(st, &c->s.flow.raddr);
-    uint32_t mss = mtu > hdr + 8 ? mtu - hdr : 8; /* MUST-67 */
+    uint32_t mss = mtu > hdr + 8 ? mtu - hdr : 8; /* MUST-14, MUST-67, SHLD-6 */
 
     return (uint16_t)(c->user_mss ? min_u32(mss, c->user_mss) : min_u32(mss, 65535 - hdr));
 }
@@ -166,6 +177,7 @@ int tcp_disconnect(struct stack *st, struct env *env, struct sock *s)
     tcp_timers_off(st, c);
     leave_flush_list(st, c);
     sock_forget_peer(st, s);
+    tcp_urg_reset(c);
     s->rcv_shut = s->snd_shut = false;
     s->err = alive ? ERR_CONNRESET : ERR_OK; /* Linux, not RFC */
     reset_block(st, env, c);
@@ -281,8 +293,8 @@ int64_t tcp_send(struct stack *st, struct env *env, struct sock *s, const struct
         return err;
     }
     c->more = flags & LX_MSG_MORE;
-    if (tcp_unsent(c) < c->snd.mss && tcp_inflight(c) < c->cc.cwnd && !c->tx.lost) {
-        tcp_rate_limited(&c->rate, tcp_inflight(c));
+    if ((flags & LX_MSG_OOB) && !sock_side(st, env, s)) {
+        return -ERR_NOBUFS;
     }
     while (done < total) {
         uint32_t len = (uint32_t)min_u64(min_u64(total - done, SEND_CHUNK), tcp_snd_space(st, c));
@@ -293,6 +305,9 @@ int64_t tcp_send(struct stack *st, struct env *env, struct sock *s, const struct
             return done ? (int64_t)done : -ERR_NOBUFS;
         }
         done += copy_in(c, v, n, done, len);
+        if (UNLIKELY(flags & LX_MSG_OOB) && (done == total || !tcp_snd_space(st, c))) {
+            tcp_urg_mark(st, env, c);
+        }
         tcp_output(st, env, c);
     }
     return done || !total ? (int64_t)done : -ERR_AGAIN;
@@ -318,39 +333,67 @@ static int64_t nothing_to_read(struct tcp *c)
     }
 }
 
+static uint32_t copy_out(struct tcp *c, uint64_t *from, struct mspan *v, size_t n, uint32_t flags)
+{
+    uint32_t have = tcp_readable(c);
+    uint32_t done = 0;
+
+    for (size_t i = 0; i < n && done < have; i++) {
+        uint32_t part = (uint32_t)min_size(v[i].n, have - done);
+        if (!(flags & LX_MSG_TRUNC)) {
+            ring_get(&c->rq, c->rq.head + done, v[i].p, part);
+        }
+        done += part;
+    }
+    *from += done;
+    return done;
+}
+
+/* The program has taken so many bytes off the receive ring. */
+static void take(struct stack *st, struct env *env, struct tcp *c, uint32_t n)
+{
+    ring_drop(&c->rq, n);
+    if (ring_len(&c->rq) == 0 && c->ooo.n == 0) {
+        ring_trim(&c->rq, st->mem);
+    }
+    if (UNLIKELY(tcp_urg_pending(c))) {
+        tcp_urg_taken(c);
+    }
+    tcp_rcv_taken(st, env, c, n);
+}
+
+/* TCP_INQ: what is left, the end of the stream counting as one. Linux's tcp_inq_hint. */
+static uint32_t tcp_inq(const struct tcp *c)
+{
+    return tcp_readable(c) + c->fin_rcvd;
+}
+
 int64_t tcp_recv(struct stack *st, struct env *env, struct sock *s, struct mspan *v, size_t n,
                  uint32_t flags, struct recv_info *info)
 {
     struct tcp *c = tcp_of(s);
-    uint32_t have = tcp_readable(c);
-    uint32_t done = 0;
+    uint64_t to = c->rq.head;
 
-    if (flags & LX_MSG_OOB) {
-        return -ERR_INVAL;
-    }
     if (c->state == TCP_LISTEN) {
         return -ERR_NOTCONN;
     }
-    if (!have) {
+    if (flags & LX_MSG_OOB) {
+        return tcp_urg_recv(c, v, n, flags, info);
+    }
+    if (!tcp_readable(c)) {
         return mspan_total(v, n) || c->s.err ? nothing_to_read(c) : 0;
     }
-    for (size_t i = 0; i < n && done < have; i++) {
-        uint32_t take = (uint32_t)min_size(v[i].n, have - done);
-        if (!(flags & LX_MSG_TRUNC)) {
-            ring_get(&c->rq, c->rq.head + done, v[i].p, take);
-        }
-        done += take;
-    }
+    uint32_t done = UNLIKELY(tcp_urg_pending(c)) ? tcp_urg_take(c, &to, v, n, flags)
+                                                 : copy_out(c, &to, v, n, flags);
     if (!(flags & LX_MSG_PEEK)) {
-        ring_drop(&c->rq, done);
-        if (ring_len(&c->rq) == 0 && c->ooo.n == 0) {
-            ring_trim(&c->rq, st->mem);
-        }
-        tcp_rcv_taken(st, env, c, done);
+        take(st, env, c, (uint32_t)(to - c->rq.head));
+    }
+    if (!done && mspan_total(v, n)) { /* there was the urgent byte only */
+        return nothing_to_read(c);
     }
     if (info) {
         info->have_inq = c->inq_opt;
-        info->inq = tcp_readable(c);
+        info->inq = tcp_inq(c);
     }
     return done;
 }
@@ -438,7 +481,7 @@ void tcp_done(struct stack *st, struct env *env, struct tcp *c, enum err err)
     }
     sock_leave(st, &c->s);
     c->s.rcv_shut = c->s.snd_shut = true;
-    if (err) {
+    if (err) { /* RFC 9293 3.6, MUST-12 */
         c->s.err = (uint8_t)err;
     }
     uint32_t bits = LX_POLLIN | LX_POLLRDNORM | LX_POLLOUT | LX_POLLRDHUP | LX_POLLHUP;
@@ -455,6 +498,7 @@ void tcp_enter_time_wait(struct stack *st, struct env *env, struct tcp *c)
     if (c->s.orphan) {
         ring_fini(&c->rq, st->mem);
     }
+    /* RFC 9293 3.6.1 MUST-13; Linux, not RFC: an MSL of 30 s */
     tcp_timer_set(st, env, c, TT_WAIT, env->now + (nsec)st->knobs.user_timewait_s * SEC);
     if (!c->s.orphan) {
         sock_notify(st, &c->s, LX_POLLIN | LX_POLLRDHUP | LX_POLLHUP);
@@ -474,7 +518,8 @@ void tcp_abort(struct stack *st, struct env *env, struct sock *s, enum err err)
     tcp_done(st, env, c, err);
 }
 
-/* RFC 2525 2.17, RFC 9293 3.6.1: what the program did not read is lost; the peer must know. */
+/* RFC 2525 2.17, RFC 9293 3.6.1 SHLD-3, MAY-1: what the program did not read is lost; the peer must
+ * know. */
 static bool close_resets(struct stack *st, const struct tcp *c)
 {
     if (ring_len(&c->rq)) {
@@ -553,7 +598,12 @@ uint32_t tcp_ready(const struct stack *st, const struct sock *s)
         return bits;
     }
     uint32_t have = tcp_readable(c);
-    if (have && have >= (uint32_t)s->opt.rcvlowat) {
+    uint32_t need = (uint32_t)s->opt.rcvlowat;
+    if (UNLIKELY(s->side != NULL)) {
+        need += tcp_urg_skips(c);
+        bits |= s->side->urg_in == URG_VALID ? LX_POLLPRI : 0;
+    }
+    if (have && have >= need) {
         bits |= LX_POLLIN | LX_POLLRDNORM;
     }
     if (s->snd_shut || tcp_writable(st, c)) {

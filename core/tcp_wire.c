@@ -77,6 +77,8 @@ static void parse_option(struct tcp_seg *s, uint8_t kind, struct rd *body)
     }
 }
 
+/* RFC 9293 3.2: any option in any segment (MUST-4, MUST-5), unknown ones passed over (MUST-6), at
+ * any alignment (MUST-64). */
 static void parse_options(struct tcp_seg *s, struct rd r)
 {
     while (rd_left(&r)) {
@@ -140,7 +142,8 @@ static uint8_t *build_ts(uint8_t *p, const struct tcp_seg *s, uint8_t pad1, uint
     return put32(p, s->ts_ecr);
 }
 
-/* Linux, not RFC: sackOK takes the place of the two NOPs before the timestamp. */
+/* MUST-65: the MSS with SYN only, and always (SHLD-5, MAY-3). Linux, not RFC: sackOK takes the
+ * place of the two NOPs before the timestamp. */
 static uint8_t *build_syn_options(uint8_t *p, const struct tcp_seg *s)
 {
     if (s->has_mss) {
@@ -183,6 +186,8 @@ static uint8_t *build_sack(uint8_t *p, const struct tcp_seg *s, uint32_t room)
     return p;
 }
 
+/* RFC 9293 3.1, 3.2: every option with its length (MUST-68), whole words (MUST-69), reserved bits
+ * zero. */
 uint32_t tcp_seg_build(struct tcp_seg *s, uint8_t *out)
 {
     uint8_t *p = out + TCP_HDR_MIN;

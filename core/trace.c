@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "abi.h"
+#include "addr.h"
 #include "check.h"
 #include "tcp.h"
 
@@ -85,6 +86,30 @@ static bool is_plain(uint8_t why)
            why == TX_FIN || why == TX_RST;
 }
 
+static void put_syn_options(struct text *t, const struct event *ev)
+{
+    const char *sep = " <";
+    size_t before = t->len;
+    if (ev->u.seg.syn.mss) {
+        put(t, "%smss %u", sep, ev->u.seg.syn.mss);
+        sep = ",";
+    }
+    if (ev->u.seg.syn.opts & SEG_SYN_SACK) {
+        put(t, "%ssackOK", sep);
+        sep = ",";
+    }
+    if (ev->u.seg.syn.opts & SEG_SYN_TS) {
+        put(t, "%sTS", sep);
+        sep = ",";
+    }
+    if (ev->u.seg.syn.opts & SEG_SYN_WSCALE) {
+        put(t, "%swscale %u", sep, ev->u.seg.syn.wscale);
+    }
+    if (t->len != before) {
+        put(t, ">");
+    }
+}
+
 static void put_segment(struct text *t, const struct event *ev)
 {
     char flags[12];
@@ -96,10 +121,11 @@ static void put_segment(struct text *t, const struct event *ev)
         put(t, " ack %u", ev->u.seg.ack);
     }
     put(t, " win %u", ev->u.seg.wnd);
+    if (ev->u.seg.flags & 0x02) {
+        put_syn_options(t, ev);
+    }
     if (out && !is_plain(ev->why)) {
         put(t, "  // %s", tx_reason_text(ev->why));
-    } else if (!out && ev->why != DROP_NONE) {
-        put(t, "  ! %s", drop_text((enum drop)ev->why));
     }
 }
 
@@ -119,15 +145,21 @@ static void put_state(struct text *t, const struct event *ev)
 
 static void put_timer(struct text *t, const struct event *ev)
 {
-    static const char *const names[EVT_TIMER_COUNT] = {
-        "rto", "persist", "delack",  "keepalive", "timewait", "finwait2",
-        "tlp", "reorder", "syn-ack", "user",      "pace"};
-    const char *name = name_in(names, ARRAY_LEN(names), ev->u.timer.timer);
+    const char *name = event_timer_name(ev->u.timer.timer);
     if (ev->u.timer.act == EVT_SET) {
         put(t, "* %s set, %.6f s", name, ((double)ev->u.timer.at - (double)ev->at) / (double)SEC);
     } else {
         put(t, "* %s %s", name, ev->u.timer.act == EVT_FIRED ? "fired" : "cancelled");
     }
+}
+
+static void put_endpoint(struct text *t, const struct event *ev)
+{
+    struct addr a;
+    char host[ADDR_TEXT_MAX];
+    memcpy(&a, ev->u.call.addr, sizeof a);
+    addr_text(&a, host);
+    put(t, addr_is4(&a) ? "%s:%u" : "[%s]:%u", host, ev->u.call.arg2);
 }
 
 /* What the call was given: what core knows of it. */
@@ -140,7 +172,7 @@ static void put_args(struct text *t, const struct event *ev)
         break;
     case EVC_BIND:
     case EVC_CONNECT:
-        put(t, "port %u", ev->u.call.arg2);
+        put_endpoint(t, ev);
         break;
     case EVC_LISTEN:
     case EVC_SHUTDOWN:
@@ -161,15 +193,20 @@ static void put_args(struct text *t, const struct event *ev)
 
 static void put_call(struct text *t, const struct event *ev)
 {
-    static const char *const names[EVC_CALL_COUNT] = {
-        "?",    "socket", "bind",     "listen", "accept",     "connect",
-        "send", "recv",   "shutdown", "close",  "setsockopt", "getsockopt"};
-    put(t, ". %s(", name_in(names, ARRAY_LEN(names), ev->u.call.call));
-    if (ev->u.call.fd >= 0) {
-        put(t, "%d, ", ev->u.call.fd);
+    char args[TRACE_LINE_MAX];
+    struct text a = {.p = args, .max = sizeof args};
+    args[0] = 0;
+    put_args(&a, ev);
+    put(t, ". %s(", event_call_name(ev->u.call.call));
+    if (ev->u.call.fd >= 0 && ev->u.call.call != EVC_SOCKET) {
+        put(t, "%d%s", ev->u.call.fd, a.len ? ", " : "");
     }
-    put_args(t, ev);
-    put(t, ") = %lld", (long long)ev->u.call.ret);
+    put(t, "%s)", args);
+    if (ev->why == CALL_WAITS) {
+        put(t, " waits");
+        return;
+    }
+    put(t, " = %lld", (long long)ev->u.call.ret);
     if (ev->u.call.err > 0) {
         put(t, " %s (%s)", err_name(ev->u.call.err), err_text(ev->u.call.err));
     }
@@ -184,6 +221,11 @@ static void put_cwnd(struct text *t, const struct event *ev)
     }
     put(t, " inflight %u %s", ev->u.cwnd.inflight,
         name_in(names, ARRAY_LEN(names), ev->u.cwnd.ca_state));
+    if (ev->why == CWND_UNDO) {
+        put(t, "  // the loss was none");
+    } else if (ev->why == CWND_IDLE) {
+        put(t, "  // not used lately");
+    }
 }
 
 static void put_dgram(struct text *t, const struct event *ev)
@@ -225,6 +267,15 @@ static void put_icmp(struct text *t, const struct event *ev)
     put(t, " (%u)", ev->u.icmp.len);
 }
 
+static void put_impair(struct text *t, const struct event *ev)
+{
+    put(t, "! rule %u: %s, %s (%u)", ev->u.impair.rule, ev->u.impair.out ? "out" : "in",
+        impair_text(ev->why), ev->u.impair.len);
+    if (ev->u.impair.delay) {
+        put(t, " for %.6f s", (double)ev->u.impair.delay / (double)SEC);
+    }
+}
+
 static void put_event(struct text *t, const struct event *ev)
 {
     switch (ev->kind) {
@@ -258,6 +309,9 @@ static void put_event(struct text *t, const struct event *ev)
         break;
     case EV_MEMBER:
         put(t, ". process %u %s", ev->u.member.pid, ev->u.member.joined ? "joined" : "left");
+        break;
+    case EV_IMPAIR:
+        put_impair(t, ev);
         break;
     case EV_RECOVER:
         put(t, "! a process died inside the stack: recovered");

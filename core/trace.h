@@ -1,7 +1,7 @@
 /*
  * trace.h - the one notation: events as text, in packetdrill's language with relative numbers.
  *
- *     [  0.110123] 3 < S. 0:0(0) ack 1 win 65535 <mss 1460>
+ *     [  0.110123] 3 < S. 0:0(0) ack 1 win 65535 <mss 1460,sackOK,TS,wscale 7>
  *     [  0.110123] 3 = SYN-SENT -> ESTABLISHED      tcp_in_syn_sent:88
  *     [  0.110200] 3 ! tcp: outside the receive window
  *     [  0.110210] 3 . send(5, ..., 100) = 100

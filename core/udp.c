@@ -20,6 +20,7 @@
 #include "ip.h"
 #include "pollset.h"
 #include "sock_priv.h"
+#include "sock_side.h"
 #include "stack.h"
 #include "udp_priv.h"
 
@@ -474,6 +475,7 @@ void udp_rebuild(struct stack *st, struct env *env)
         u->queued = 0;
         u->s.orphan = false;
         if (u->s.family == 0 || !sock_held(&u->s)) {
+            sock_side_free(st, &u->s);
             mem_obj_put(st->mem, u);
         }
     }

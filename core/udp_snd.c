@@ -18,7 +18,6 @@
 
 enum { HDR_LEN = 8, ECHO4 = 8, ECHO6 = 128 };
 enum { UDP_LEN_MAX = 65535, CORK_ORDER = 4, LX_UDP_CORK = 1 };
-enum { PMTU_DONT, PMTU_WANT, PMTU_DO, PMTU_PROBE, PMTU_INTERFACE, PMTU_OMIT };
 
 /* Where a send goes and from where. */
 static int destination(struct stack *st, const struct sock *s, const struct endpoint *to,
@@ -74,12 +73,14 @@ static int mtu_judge(struct stack *st, const struct sock *s, size_t total, struc
 {
     bool v6 = !addr_is4(&how->dst);
     uint8_t mode = v6 ? s->opt.mtu_discover6 : s->opt.mtu_discover;
-    bool device = mode == PMTU_PROBE || mode == PMTU_INTERFACE;
+    bool device = mode == LX_IP_PMTUDISC_PROBE || mode == LX_IP_PMTUDISC_INTERFACE;
     uint32_t mtu = device && !ip_is_local(st, &how->dst) ? st->mtu : ip_mtu(st, &how->dst);
     bool fits = total <= mtu;
 
-    how->df = mode == PMTU_DO || mode == PMTU_PROBE || (mode == PMTU_WANT && fits);
-    if (fits || mode == PMTU_DONT || mode == PMTU_WANT || mode == PMTU_OMIT) {
+    how->df = mode == LX_IP_PMTUDISC_DO || mode == LX_IP_PMTUDISC_PROBE ||
+              (mode == LX_IP_PMTUDISC_WANT && fits);
+    if (fits || mode == LX_IP_PMTUDISC_DONT || mode == LX_IP_PMTUDISC_WANT ||
+        mode == LX_IP_PMTUDISC_OMIT) {
         return 0;
     }
     return -(int)mtu;

@@ -20,6 +20,7 @@
 _Static_assert(LX_POLLIN == POLLIN && LX_POLLOUT == POLLOUT && LX_POLLRDHUP == POLLRDHUP, "abi");
 _Static_assert(LX_EPOLLET == (uint32_t)EPOLLET && LX_EPOLLONESHOT == EPOLLONESHOT, "abi");
 _Static_assert(LX_MSG_DONTWAIT == (int)MSG_DONTWAIT && LX_MSG_WAITALL == (int)MSG_WAITALL, "abi");
+_Static_assert(LX_O_NONBLOCK == O_NONBLOCK, "abi");
 _Static_assert(LX_SO_RCVTIMEO == SO_RCVTIMEO && LX_SO_PROTOCOL == SO_PROTOCOL, "abi");
 
 static const int errno_table[ERR_COUNT] = {

@@ -111,6 +111,9 @@ long my_getsockopt(int fd, struct file *f, int level, int name, void *val, sockl
 long my_setsockopt(int fd, struct file *f, int level, int name, const void *val, socklen_t len);
 long my_ioctl(int fd, struct file *f, unsigned long request, void *arg);
 
+/* F_SETOWN by whatever call: who gets SIGURG. */
+void hook_set_owner(const struct file *f, int pid);
+
 /* hook_poll.c: timeout in ns, NEVER: none. */
 long my_poll(struct pollfd *fds, nfds_t n, nsec timeout, const sigset_t *mask);
 long my_select(int n, fd_set *r, fd_set *w, fd_set *e, nsec timeout, const sigset_t *mask);

@@ -243,6 +243,8 @@ static int fcntl_known(int fd, int cmd, void *arg)
     struct file *f = fdtab_get(fd);
     if (cmd == F_SETFL && f) {
         copy_flags(f, (int)(long)arg);
+    } else if (cmd == F_SETOWN && f && f->kind == FILE_SOCK) {
+        hook_set_owner(f, (int)(long)arg);
     }
     return ret;
 }

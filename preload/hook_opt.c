@@ -17,6 +17,7 @@
 #include <sys/ioctl.h>
 
 #include "core/abi.h"
+#include "core/sock_side.h"
 #include "preload/decide.h"
 #include "preload/hook.h"
 #include "tun/sysio.h"
@@ -229,6 +230,27 @@ static long ask(struct file *f, unsigned long request, int *out)
     return 0;
 }
 
+void hook_set_owner(const struct file *f, int pid)
+{
+    struct sock_ref ref = f->sock;
+    struct env *env;
+    struct sock *s = hook_enter(&env, &ref);
+    if (s) {
+        sock_set_owner(the_stack(), env, s, pid);
+        leave(env);
+    }
+}
+
+/* The placeholder keeps the owner for those who ask; the stack sends the signal. */
+static long set_owner(int fd, const struct file *f, unsigned long request, const int *pid)
+{
+    long ret = sys_ioctl(fd, request, (void *)(uintptr_t)pid);
+    if (ret == 0) {
+        hook_set_owner(f, *pid);
+    }
+    return ret;
+}
+
 static long ask_kernel(const struct file *f, unsigned long request, void *arg)
 {
     int fd = hook_kernel_sock(f->sock.s->family);
@@ -244,8 +266,9 @@ long my_ioctl(int fd, struct file *f, unsigned long request, void *arg)
     case FIOCLEX:
     case FIONCLEX:
     case FIOSETOWN:
-    case FIOGETOWN:
     case SIOCSPGRP:
+        return set_owner(fd, f, request, arg);
+    case FIOGETOWN:
     case SIOCGPGRP:
         return sys_ioctl(fd, request, arg);
     case SIOCATMARK:

@@ -48,17 +48,22 @@ static int socket_real(int domain, int type, int protocol)
     return fd;
 }
 
-/* A stack socket becomes a descriptor; on failure it is let go. */
-static long socket_publish(struct sock *s, int type)
+/* A stack socket becomes a descriptor; on failure it is let go. from: the listener it was accepted
+ * on, or NULL. */
+static long socket_publish(struct sock *s, int type, const struct sock_ref *from)
 {
     struct sock_ref ref = sock_ref(s);
     long fd = fdtab_new_sock(s, type);
-    if (fd < 0) {
-        struct env *env;
-        if (hook_enter(&env, &ref)) {
+    struct env *env;
+    if (hook_enter(&env, &ref)) {
+        if (fd < 0) {
             sock_release(the_stack(), env, ref.s, env->member);
-            leave(env);
+        } else {
+            sock_named(the_stack(), env, s, (int)fd, from && sock_ref_ok(from) ? from->s : NULL);
         }
+        leave(env);
+    }
+    if (fd < 0) {
         return fd;
     }
     struct file *f = fdtab_get((int)fd);
@@ -80,7 +85,7 @@ long my_socket(int domain, int type, int protocol)
         s->file_flags = type & SOCK_NONBLOCK ? O_NONBLOCK : 0;
     }
     leave(env);
-    return s ? socket_publish(s, type) : errno_of(err < 0 ? err : -err);
+    return s ? socket_publish(s, type, NULL) : errno_of(err < 0 ? err : -err);
 }
 
 HOOK int socket(int domain, int type, int protocol)
@@ -271,7 +276,7 @@ static long accept_finish(const struct accepting *a, struct sock *child,
         accept_drop(child);
         return err;
     }
-    long fd = socket_publish(child, SOCK_STREAM | a->flags);
+    long fd = socket_publish(child, SOCK_STREAM | a->flags, &a->ref);
     struct file *f = fd >= 0 ? fdtab_get((int)fd) : NULL;
     if (f) {
         f->decided = true;

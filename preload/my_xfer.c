@@ -96,7 +96,8 @@ static long recv_stream(struct call *c, size_t n, struct recv_info *info)
         if (got > 0) {
             done = c->flags & MSG_PEEK ? (size_t)got : done + (size_t)got;
         }
-        bool enough = done > 0 && (done >= recv_target(c) || nonblocking(c));
+        bool enough =
+            done > 0 && (done >= recv_target(c) || nonblocking(c) || UNLIKELY(sock_at_mark(s)));
         if (enough || got == 0 || (got < 0 && got != -ERR_AGAIN)) {
             leave(c->env);
             return done > 0 || got == 0 ? (long)done : errno_of(got);

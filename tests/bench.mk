@@ -10,3 +10,7 @@ $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o
 .PHONY: bench-programs
 bench-programs: all $(BENCH)
 	@:
+
+.PHONY: bench-events
+bench-events: $(BUILD)/unit/event_flow_test ## what the event log costs: instructions an event, events a round trip
+	$(Q)tests/tools/events.sh $(BUILD)

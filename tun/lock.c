@@ -160,6 +160,7 @@ static void taken(struct session *s, struct env *env, int err)
     env->ops = &session_ops;
     env->ctx = s;
     env->member = s->me;
+    env->call = 0;
     env->tid = my_tid;
     lock_clock(env);
     if (UNLIKELY(err == EOWNERDEAD)) {
@@ -221,6 +222,9 @@ static void settle(struct session *s, struct env *env)
     }
     if (st->flush_head || st->loop_head) {
         stack_flush(st, env);
+    }
+    while (UNLIKELY(st->signal_head != NULL)) {
+        sys3(SYS_kill, stack_next_signal(st), SIGURG, 0);
     }
     nsec at = stack_deadline(st);
     if (UNLIKELY(at <= env->now)) {

@@ -1,4 +1,3 @@
-/* SKIP: urgent data is not implemented (core/README.md) */
 /* Urgent data: POLLPRI, MSG_OOB, the mark, inline. */
 #include "conform.h"
 

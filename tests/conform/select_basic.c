@@ -1,4 +1,3 @@
-/* SKIP: urgent data is not implemented (core/README.md) */
 /* select: three sets, timeouts, EBADF, sets unchanged on error. */
 #include "conform.h"
 

@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "core/check.h"
-#include "core/tcp_cc.h"
 #include "run.h"
+#include "sysctl.h"
 
 /* The settings google's scripts begin with (their common/defaults.sh), as far as the stack has
  * them. */
@@ -32,12 +32,6 @@ static const char *const defaults[] = {
     "net.ipv4.tcp_syncookies=1",
 };
 
-/* Linux has these, the stack does not, and no behaviour here depends on their usual values. */
-static const char *const without_effect[] = {
-    "tcp_fack",         "tcp_ecn_option",           "tcp_fastopen_key",       "tcp_low_latency",
-    "tcp_min_rtt_wlen", "tcp_thin_linear_timeouts", "tcp_comp_sack_delay_ns",
-};
-
 static bool one_of(const char *const *list, size_t n, const char *name)
 {
     for (size_t i = 0; i < n; i++) {
@@ -48,70 +42,15 @@ static bool one_of(const char *const *list, size_t n, const char *name)
     return false;
 }
 
-static bool set_knob(struct run *r, const char *name, int64_t v)
-{
-    if (one_of(without_effect, ARRAY_LEN(without_effect), name)) {
-        return true;
-    }
-    if (v == 4294967295 && strcmp(name, "tcp_notsent_lowat") == 0) {
-        v = -1;
-    }
-    int e = vk_knob(r->vk, name, v);
-    if (e == -ERR_NOENT) {
-        return run_fail(r, "not run: the stack has no setting %s", name);
-    }
-    return e == 0 || run_fail(r, "%s = %lld: %s", name, (long long)v, err_text(e));
-}
-
-/* Settings of several numbers are several knobs. */
-static bool set_many(struct run *r, const char *name, const char *const *parts, size_t n,
-                     const char *value)
-{
-    const char *p = value;
-    for (size_t i = 0; i < n; i++) {
-        struct str knob = {0};
-        char *end = NULL;
-        long long v = strtoll(p, &end, 0);
-        if (end == p) {
-            return run_fail(r, "%s needs %zu numbers", name, n);
-        }
-        p = end;
-        str_add(&knob, "%s_%s", name, parts[i]);
-        bool ok = set_knob(r, str_text(&knob), v);
-        str_free(&knob);
-        if (!ok) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static bool set_sysctl(struct run *r, const char *name, const char *value)
 {
-    static const char *const three[] = {"min", "default", "max"};
-    static const char *const two[] = {"min", "max"};
-    if (strcmp(name, "tcp_rmem") == 0 || strcmp(name, "tcp_wmem") == 0) {
-        return set_many(r, name, three, 3, value);
+    struct str why = {0};
+    bool ok = sysctl_set(r->vk, name, value, &why);
+    if (!ok) {
+        run_fail(r, "not run: %s", str_text(&why));
     }
-    if (strcmp(name, "ip_local_port_range") == 0) {
-        return set_many(r, name, two, 2, value);
-    }
-    if (strcmp(name, "tcp_congestion_control") == 0) {
-        int algo = tcp_cc_find(value, strlen(value));
-        if (algo >= 0) {
-            return set_knob(r, name, algo);
-        }
-        return run_fail(r, "not run: no congestion control %s", value);
-    }
-    if (strcmp(name, "tcp_fastopen_key") == 0) {
-        return true;
-    }
-    char *end = NULL;
-    long long v = strtoll(value, &end, 0);
-    if (end == value || *end) {
-        return run_fail(r, "not run: %s = '%s' is not a number", name, value);
-    }
-    return set_knob(r, name, v);
+    str_free(&why);
+    return ok;
 }
 
 /* "net.ipv4.NAME=VALUE" or "/proc/sys/net/ipv4/NAME=VALUE" */

@@ -88,6 +88,12 @@ static int set_number(struct drill_config *c, const char *name, const char *valu
         c->ts_tick_us = (uint32_t)v;
         return ok;
     }
+    if (strcmp(name, "local_isn") == 0) {
+        bool ok = number(value, 0, 4294967295.0, &v);
+        c->isn = (uint32_t)v;
+        c->isn_given = true;
+        return ok;
+    }
     if (strcmp(name, "seed") == 0) {
         bool ok = number(value, 0, 9e15, &v);
         c->seed = (uint64_t)v;

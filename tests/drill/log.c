@@ -51,8 +51,6 @@ static bool worth_it(const struct event *ev)
         return true;
     case EV_TIMER:
         return ev->u.timer.act == EVT_FIRED;
-    case EV_SEG_IN:
-        return ev->why != DROP_NONE;
     default:
         return false;
     }

@@ -48,7 +48,9 @@ static void usage(FILE *out)
           "  --parse               only parse, and print every packet line\n"
           "  and packetdrill's: --bind_port --connect_port --local_ip --remote_ip --netmask_ip\n"
           "  --mtu --tolerance_usecs --tolerance_percent --tcp_ts_tick_usecs --tcp_ts_ecr_scaled\n"
-          "  --strict_segments\n",
+          "  --strict_segments\n"
+          "  --local_isn=N         the first connection's own initial sequence number (its local\n"
+          "                        port is bind_port), so that a script can begin near 2^32\n",
           out);
 }
 

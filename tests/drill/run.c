@@ -8,6 +8,9 @@
 #include "run.h"
 
 #include <stdlib.h>
+#include <string.h>
+
+#include "core/isn.h"
 
 #define CLOCK_START (1000 * SEC)
 #define FINISH_TIME (4 * 3600 * SEC)
@@ -146,6 +149,30 @@ static void config_stack(const struct drill_config *c, struct stack_config *out)
     knobs_default(&out->knobs);
 }
 
+static bool connects(const struct script *s)
+{
+    for (const struct script_event *ev = s->events; ev; ev = ev->next) {
+        if (ev->type == EVENT_CALL && strcmp(ev->call.name, "connect") == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* An initial sequence number is a hash plus the clock: time passes until it is the wanted one. */
+static void wait_for_isn(struct run *r)
+{
+    const struct drill_config *c = &r->cfg;
+    struct flow f = {.laddr = c->local,
+                     .raddr = c->remote,
+                     .lport = c->bind_port,
+                     .rport = connects(r->script) ? c->connect_port : r->next_port};
+    seq now = isn_of(vk_stack(r->vk)->isn_secret, &f, r->start);
+
+    r->start += (nsec)seq_dist(now, seq_of(c->isn)) * 64;
+    vk_run_to(r->vk, r->start);
+}
+
 static bool boot(struct run *r)
 {
     struct vk_config k = {.seed = r->cfg.seed, .start = CLOCK_START, .ctx = r, .sent = expect_sent};
@@ -153,6 +180,9 @@ static bool boot(struct run *r)
     r->start = k.start;
     r->next_port = 33000;
     r->vk = vk_new(&k);
+    if (r->vk && r->cfg.isn_given) {
+        wait_for_isn(r);
+    }
     return r->vk || run_fail(r, "the stack could not be made");
 }
 

@@ -29,6 +29,8 @@ struct drill_config {
     bool lax; /* packets left over at the end are no failure */
     bool verbose;
     uint64_t seed;
+    bool isn_given; /* --local_isn: where the stack's first connection begins */
+    uint32_t isn;
     /* A test's own judgement, when the last line has passed and nothing is closed yet; NULL: none.
      * It calls run_fail. */
     void (*passed)(struct run *r, void *ctx);
@@ -69,6 +71,7 @@ struct run {
     nsec last_scheduled;
     struct conv *convs;
     struct conv *cur; /* the one under test */
+    bool isn_seen;    /* the SYN that --local_isn is about has been sent */
     uint16_t next_port;
     struct fd_pair *fds;
     unsigned nfds;

@@ -39,9 +39,9 @@ for f in "$dir"/fail/*.pkt; do
     judge "$f" fails_so "$f"
 done
 
-# A run is the same bit for bit.
-a=$("$drill" -v "$dir"/*.pkt)
-b=$("$drill" -v "$dir"/*.pkt)
+# A run is the same bit for bit: packets, times, timers, windows.
+a=$("$drill" -v "$dir"/*.pkt "$dir"/../../tcp/*/*.pkt)
+b=$("$drill" -v "$dir"/*.pkt "$dir"/../../tcp/*/*.pkt)
 judge "two runs differ" [ "$a" = "$b" ]
 
 # The closing line stands alone, and the exit status tells.

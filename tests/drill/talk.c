@@ -147,8 +147,20 @@ static struct conv *connects_anew(struct run *r, const struct wire *w)
     return c;
 }
 
+/* --local_isn is a promise to the script. */
+static void check_isn(struct run *r, const struct wire *w)
+{
+    if (r->cfg.isn_given && !r->isn_seen && w->proto == TCP && w->flags & F_SYN) {
+        r->isn_seen = true;
+        if (w->seq != r->cfg.isn) {
+            run_fail(r, "--local_isn: the stack began at %u", w->seq);
+        }
+    }
+}
+
 void talk_sent(struct run *r, const struct wire *w)
 {
+    check_isn(r, w);
     bool opens = w->proto == TCP && (w->flags & (F_SYN | F_ACK)) == F_SYN;
     struct conv *c = talk_of_packet(r, w);
     if (!c && opens) {

@@ -228,7 +228,8 @@ static int64_t do_recv(struct vk *vk, struct sock *s, struct vk_call *c, bool la
     int64_t r = sock_recv(vk->st, vk_env(vk), s, v, n, flags, &info);
     if (r >= 0) {
         int64_t all = (peek ? 0 : c->progress) + r;
-        if (r == 0 || (size_t)all >= target || no_wait(vk, c) || last || info.flags & MSG_OOB) {
+        if (r == 0 || (size_t)all >= target || no_wait(vk, c) || last || info.flags & MSG_OOB ||
+            sock_at_mark(s)) {
             put_info(vk, s, m, &info);
             return all;
         }

@@ -30,7 +30,7 @@ missing() # NAME
 mapfile -t sources < <(git ls-files '*.c')
 mapfile -t scripts < <(git ls-files '*.sh' '.ci/run')
 # Names that the fragments give on the command line.
-flags=(-std=c11 -I. -fno-strict-aliasing '-DKEEPER=""' '-DSTANDIN_BUILD_ID=""' '-DBUILD_ID=""')
+flags=(-std=c11 -I. -fno-strict-aliasing '-DKEEPER=""' '-DJUDGE_SO=""' '-DSTANDIN_BUILD_ID=""' '-DBUILD_ID=""')
 
 tidy() # FLAG...: the sources come on stdin
 {

@@ -149,18 +149,25 @@ static void segments(void **state)
     ev.u.seg.ack = 1;
     ev.u.seg.wnd = 65535;
     line_is(&ev, "[  0.110123] 3 < S. 0:0(0) ack 1 win 65535");
-    ev.why = DROP_TCP_WINDOW;
+    ev.u.seg.syn.mss = 1460;
+    line_is(&ev, "[  0.110123] 3 < S. 0:0(0) ack 1 win 65535 <mss 1460>");
+    ev.u.seg.syn.opts = SEG_SYN_SACK | SEG_SYN_TS | SEG_SYN_WSCALE;
+    ev.u.seg.syn.wscale = 7;
+    line_is(&ev, "[  0.110123] 3 < S. 0:0(0) ack 1 win 65535 <mss 1460,sackOK,TS,wscale 7>");
+    ev.u.seg.syn.mss = 0;
+    ev.u.seg.syn.opts = SEG_SYN_WSCALE;
+    line_is(&ev, "[  0.110123] 3 < S. 0:0(0) ack 1 win 65535 <wscale 7>");
     ev.u.seg.flags = 0x18;
     ev.u.seg.seq = 1;
     ev.u.seg.len = 100;
-    line_is(&ev, "[  0.110123] 3 < P. 1:101(100) ack 1 win 65535  ! outside the receive window");
+    line_is(&ev, "[  0.110123] 3 < P. 1:101(100) ack 1 win 65535");
     ev.kind = EV_SEG_OUT;
     ev.why = TX_FAST;
     line_is(&ev, "[  0.110123] 3 > P. 1:101(100) ack 1 win 65535  // fast retransmission");
     ev.why = TX_DATA;
-    ev.u.seg.flags = 0x1ff;
     ev.at += 100 * SEC;
-    line_is(&ev, "[100.110123] 3 > SFRP.UEWA 1:101(100) ack 1 win 65535");
+    ev.u.seg.flags = 0x1fd;
+    line_is(&ev, "[100.110123] 3 > FRP.UEWA 1:101(100) ack 1 win 65535");
 }
 
 static void other_lines(void **state)
@@ -190,12 +197,25 @@ static void other_lines(void **state)
     ev.u.call.arg = 100;
     ev.u.call.ret = 100;
     line_is(&ev, "[  0.000000] 3 . send(5, ..., 100) = 100");
+    ev.u.call.call = EVC_RECV;
+    ev.why = CALL_WAITS;
+    line_is(&ev, "[  0.000000] 3 . recv(5, ..., 100) waits");
+    ev.why = CALL_DONE;
+    ev.u.call.call = EVC_CLOSE;
+    ev.u.call.ret = 0;
+    line_is(&ev, "[  0.000000] 3 . close(5) = 0");
     ev.u.call.call = EVC_CONNECT;
     ev.u.call.fd = -1;
     ev.u.call.arg2 = 80;
     ev.u.call.ret = -1;
     ev.u.call.err = ERR_INPROGRESS;
-    line_is(&ev, "[  0.000000] 3 . connect(port 80) = -1 EINPROGRESS (connection in progress)");
+    struct addr to = addr_v4(10, 77, 0, 1);
+    memcpy(ev.u.call.addr, &to, sizeof to);
+    line_is(&ev,
+            "[  0.000000] 3 . connect(10.77.0.1:80) = -1 EINPROGRESS (connection in progress)");
+    ev.u.call.addr[0] = 0xfd;
+    line_is(&ev, "[  0.000000] 3 . connect([fd00::ffff:a4d:1]:80) = -1 EINPROGRESS (connection in "
+                 "progress)");
 
     ev = (struct event){.kind = EV_DGRAM_IN, .proto = 17, .lport = 53, .rport = 9};
     ev.u.pkt.len = 12;
@@ -208,6 +228,20 @@ static void other_lines(void **state)
     ev.u.icmp.info = 1300;
     ev.u.icmp.len = 36;
     line_is(&ev, "[  0.000000] 0 < icmp unreachable code 4 mtu 1300 (36)");
+
+    ev = (struct event){.kind = EV_CWND, .sock_id = 3, .why = CWND_UNDO};
+    ev.u.cwnd.cwnd = 10;
+    ev.u.cwnd.ssthresh = UINT32_MAX;
+    line_is(&ev, "[  0.000000] 3 ~ cwnd 10 inflight 0 Open  // the loss was none");
+    ev = (struct event){.kind = EV_IMPAIR, .sock_id = 3, .why = IMPAIR_DROP};
+    ev.u.impair.rule = 2;
+    ev.u.impair.out = 1;
+    ev.u.impair.len = 1500;
+    line_is(&ev, "[  0.000000] 3 ! rule 2: out, dropped (1500)");
+    ev.why = IMPAIR_DELAY;
+    ev.u.impair.out = 0;
+    ev.u.impair.delay = 20 * MSEC;
+    line_is(&ev, "[  0.000000] 3 ! rule 2: in, delayed (1500) for 0.020000 s");
 }
 
 /* A record of garbage, as a torn ring may hold: one line, within its bounds. */

@@ -79,6 +79,25 @@ static void echoes(void **state)
     assert_null(lone_take(host));
 }
 
+/* RFC 1122 3.2.2.8; a request that lacks its own time is none, and a group is not answered. */
+static void timestamps(void **state)
+{
+    (void)state;
+    lone_env(host)->real = 1700000000 * SEC + 123 * MSEC; /* 22:13:20.123 */
+    arrive(lone_icmp(pkt, PEER4, US4, 13, 0, 0x00070009, "\1\2\3\4\0\0\0\0\0\0\0\0", 12));
+    const struct lone_pkt *k = lone_take(host);
+    assert_int_equal(k->len, 40);
+    assert_memory_equal(k->p + 24, "\0\7\0\11\1\2\3\4", 8);
+    assert_int_equal(k->p[20], 14);
+    uint32_t ms = ((22 * 60 + 13) * 60 + 20) * 1000 + 123;
+    uint8_t want[4] = {(uint8_t)(ms >> 24), (uint8_t)(ms >> 16), (uint8_t)(ms >> 8), (uint8_t)ms};
+    assert_memory_equal(k->p + 32, want, 4);
+    assert_memory_equal(k->p + 36, want, 4);
+    arrive(lone_icmp(pkt, PEER4, US4, 13, 0, 0x00070009, "\1\2\3", 3));
+    arrive(lone_icmp(pkt, PEER4, "224.0.0.1", 13, 0, 0x00070009, big, 12));
+    assert_null(lone_take(host));
+}
+
 static void bad_ones(void **state)
 {
     const uint64_t *drop = host->st->stats.drop;
@@ -93,7 +112,7 @@ static void bad_ones(void **state)
     assert_int_equal(drop[DROP_ICMP_CHECKSUM], 2);
     arrive(lone_ip(pkt, PEER4, US4, 1, big, 7));
     assert_int_equal(drop[DROP_ICMP_SHORT], 1);
-    static const uint8_t ignored[] = {4, 5, 9, 10, 13, 15, 17, 30, 255}; /* RFC 6633 and others */
+    static const uint8_t ignored[] = {4, 5, 9, 10, 14, 15, 17, 30, 255}; /* RFC 6633 and others */
     for (size_t i = 0; i < ARRAY_LEN(ignored); i++) {
         arrive(lone_icmp(pkt, PEER4, US4, ignored[i], 0, 1, big, 40));
         assert_int_equal(drop[DROP_ICMP_TYPE], i + 1);
@@ -142,10 +161,18 @@ static const struct expect table4[] = {
 
 /* Linux: icmpv6_err_convert. */
 static const struct expect table6[] = {
-    {1, 0, ERR_NETUNREACH, false},  {1, 1, ERR_ACCES, true},       {1, 2, ERR_HOSTUNREACH, false},
-    {1, 3, ERR_HOSTUNREACH, false}, {1, 4, ERR_CONNREFUSED, true}, {1, 5, ERR_ACCES, true},
-    {1, 6, ERR_ACCES, true},        {1, 77, ERR_PROTO, true},      {2, 0, ERR_MSGSIZE, true},
-    {3, 0, ERR_HOSTUNREACH, false}, {4, 0, ERR_PROTO, true},
+    {1, 0, ERR_NETUNREACH, false},
+    {1, 1, ERR_ACCES, true},
+    {1, 2, ERR_HOSTUNREACH, false},
+    {1, 3, ERR_HOSTUNREACH, false},
+    {1, 4, ERR_CONNREFUSED, true},
+    {1, 5, ERR_ACCES, true},
+    {1, 6, ERR_ACCES, true},
+    {1, 77, ERR_PROTO, true},
+    {2, 0, ERR_MSGSIZE, true},
+    {3, 0, ERR_HOSTUNREACH, false},
+    {4, 0, ERR_PROTO, true},
+    {77, 0, ERR_PROTO, false}, /* RFC 4443 2.4 (a): an error nobody knows */
 };
 
 static void told(const char *peer, const struct expect *e, size_t n)
@@ -264,6 +291,34 @@ static void too_big(void **state)
     lone_close(host, s6);
 }
 
+/* IP_MTU_DISCOVER: who does not want to know, learns nothing. */
+static void too_big_unwanted(void **state)
+{
+    static const struct {
+        uint8_t mode;
+        bool learns, told4, told6;
+    } table[] = {
+        {LX_IP_PMTUDISC_DONT, true, false, false},      {LX_IP_PMTUDISC_WANT, true, true, true},
+        {LX_IP_PMTUDISC_DO, true, true, true},          {LX_IP_PMTUDISC_PROBE, true, true, true},
+        {LX_IP_PMTUDISC_INTERFACE, false, true, false}, {LX_IP_PMTUDISC_OMIT, false, true, false}};
+    (void)state;
+    for (int v6 = 0; v6 <= 1; v6++) {
+        struct sock *s = client(v6 ? PEER6 : PEER4);
+        struct addr a = lone_addr(v6 ? PEER6 : PEER4);
+        for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+            s->opt.mtu_discover = table[i].mode;
+            s->opt.mtu_discover6 = table[i].mode;
+            error_about(s, v6 ? PEER6 : PEER4, v6 ? 2 : 3, v6 ? 0 : 4, 1300);
+            bool told = v6 ? table[i].told6 : table[i].told4;
+            assert_int_equal(sock_take_error(s), told ? ERR_MSGSIZE : ERR_OK);
+            assert_int_equal(ip_mtu(host->st, &a), table[i].learns ? 1300 : 1500);
+            lone_wait(host, lone_env(host)->now + 601 * SEC);
+            assert_int_equal(ip_mtu(host->st, &a), 1500); /* RFC 1191 6.3: forgotten in time */
+        }
+        lone_close(host, s);
+    }
+}
+
 /* RFC 5927: about a connection only with a sequence number in flight. */
 static void tcp_errors(void **state)
 {
@@ -343,6 +398,82 @@ static void parameter_problem(void **state)
     assert_non_null(lone_take(host));
 }
 
+/* URGENT/11, CVE-2019-12256: whatever the pointer of a route or timestamp option says, the error
+ * that quotes it holds the packet as it came and no byte more; source routes get none. */
+static void options_quoted(void **state)
+{
+    static const uint8_t kinds[] = {7, 68, 131, 137};
+    uint8_t sent[100];
+    (void)state;
+    host->st->knobs.icmp_ratelimit = 0;
+    host->st->knobs.icmp_msgs_burst = 1000000;
+    host->st->icmp_tokens = 1000000;
+    for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
+        for (unsigned pointer = 0; pointer < 256; pointer++) {
+            size_t len = lone_udp(pkt, PEER4, 9, US4, 7777, big, 20);
+            memmove(pkt + 28, pkt + 20, len - 20);
+            memcpy(pkt + 20, (uint8_t[]){kinds[k], 7, (uint8_t)pointer, 10, 77, 0, 9, 0}, 8);
+            pkt[0] = 0x47;
+            pkt[3] = (uint8_t)(len + 8);
+            lone_fix(pkt, len + 8);
+            memcpy(sent, pkt, len + 8);
+            arrive(len + 8);
+            const struct lone_pkt *e = lone_take(host);
+            if (kinds[k] >= 128) {
+                assert_null(e);
+                continue;
+            }
+            assert_int_equal(e->len, 28 + len + 8);
+            assert_memory_equal(e->p + 28, sent, len + 8);
+            assert_int_equal(e->p[0], 0x45); /* none of the options comes back */
+        }
+    }
+    lone_forget(host);
+}
+
+/* Ripple20, CVE-2020-11896 and 11898: IP in IP, whole and in two fragments, with lengths that lie:
+ * "protocol unreachable" quotes what came and nothing behind it, or there is no answer at all. */
+static void ripple20(void **state)
+{
+    static const uint16_t lies[] = {0, 1, 19, 20, 21, 40, 59, 60, 61, 100, 1500, 65535};
+    uint8_t inner[200];
+    (void)state;
+    host->st->knobs.icmp_ratelimit = 0;
+    host->st->knobs.icmp6_ratelimit = 0;
+    for (int v6 = 0; v6 <= 1; v6++) {
+        for (size_t i = 0; i < ARRAY_LEN(lies); i++) {
+            lone_ip(inner, v6 ? PEER6 : PEER4, v6 ? US6 : US4, 17, big, 40);
+            size_t at = v6 ? 4 : 2;
+            inner[at] = (uint8_t)(lies[i] >> 8); /* the inner header lies */
+            inner[at + 1] = (uint8_t)lies[i];
+            arrive(lone_ip(pkt, v6 ? PEER6 : PEER4, v6 ? US6 : US4, v6 ? 41 : 4, inner, 60));
+            const struct lone_pkt *e = lone_take(host);
+            assert_int_equal(e->len, v6 ? 48 + 100 : 28 + 80);
+            uint32_t id = (uint32_t)(i + 1);
+            arrive(lone_frag(pkt, v6 ? PEER6 : PEER4, v6 ? US6 : US4, v6 ? 41 : 4, id, inner, 0, 32,
+                             true));
+            assert_null(lone_take(host));
+            arrive(lone_frag(pkt, v6 ? PEER6 : PEER4, v6 ? US6 : US4, v6 ? 41 : 4, id, inner, 32,
+                             28, false));
+            e = lone_take(host);
+            assert_int_equal(e->len, v6 ? 48 + 100 : 28 + 80); /* of the datagram put together */
+            assert_null(lone_take(host));
+            size_t len = lone_ip(pkt, v6 ? PEER6 : PEER4, v6 ? US6 : US4, v6 ? 41 : 4, inner, 60);
+            pkt[at] = (uint8_t)(lies[i] >> 8); /* the outer one does */
+            pkt[at + 1] = (uint8_t)lies[i];
+            lone_fix(pkt, len);
+            arrive(len);
+            e = lone_take(host);
+            size_t said = v6 ? (size_t)lies[i] + 40 : lies[i];
+            assert_int_equal(e != NULL, said >= (v6 ? 40u : 20u) && said <= len);
+            if (e) {
+                assert_int_equal(e->len, (v6 ? 48u : 28u) + said);
+            }
+            lone_wait(host, lone_env(host)->now + SEC);
+        }
+    }
+}
+
 /* What must not be answered. */
 static void silences(void **state)
 {
@@ -363,6 +494,11 @@ static void silences(void **state)
         arrive(lone_ip(pkt, PEER4, groups[i], 6, big, 40));
         assert_null(lone_take(host));
     }
+    /* later fragments, however wrong; RFC 1122 3.2.2 */
+    arrive(lone_frag(pkt, PEER4, US4, 99, 1, big, 8, 16, false));
+    arrive(lone_frag(pkt, PEER6, US6, 99, 1, big, 8, 16, false));
+    lone_wait(host, lone_env(host)->now + 61 * SEC);
+    assert_null(lone_take(host));
     /* an error about an error: of a protocol nobody knows, inside a datagram nobody wants */
     arrive(lone_icmp(pkt, PEER4, US4, 3, 3, 0, big, 40));
     assert_null(lone_take(host));
@@ -392,6 +528,34 @@ static void rate_limits(void **state)
         arrive(lone_udp(pkt, from, 9, US4, 7777, big, 10));
     }
     assert_in_range(host->emitted, 15, 50);
+    lone_forget(host);
+}
+
+/* net.ipv6.icmp.ratelimit is 100 ms where IPv4's is a second; icmp_ratemask says which types of
+ * IPv4 are limited; to ourselves nothing is. What Linux 6.18 did: 6 and then one each 100 ms. */
+static void rate_knobs(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 200; i++) {
+        arrive(lone_udp(pkt, PEER6, 9, US6, 7777, big, 10));
+        lone_wait(host, lone_env(host)->now + 10 * MSEC);
+    }
+    assert_in_range(host->emitted, 25, 26);
+    host->emitted = 0;
+    host->st->knobs.icmp_ratemask = 0;
+    for (unsigned i = 0; i < 200; i++) {
+        arrive(lone_udp(pkt, PEER4, 9, US4, 7777, big, 10));
+    }
+    assert_int_equal(host->emitted, 200);
+    host->st->knobs.icmp_ratemask = 6168;
+    struct sock *s = lone_sock(host, LX_AF_INET, LX_SOCK_DGRAM);
+    assert_int_equal(lone_connect(host, s, US4, 7777), 0);
+    for (unsigned i = 0; i < 20; i++) {
+        assert_int_equal(lone_send(host, s, "x", 1, NULL, 0), 1);
+        stack_flush(host->st, lone_env(host));
+        assert_int_equal(sock_take_error(s), ERR_CONNREFUSED);
+    }
+    lone_close(host, s);
     lone_forget(host);
 }
 
@@ -431,7 +595,8 @@ int main(void)
         T(echoes),           T(bad_ones),         T(errors_in4),        T(errors_in6),
         T(unconnected),      T(bad_quotes),       T(too_big),           T(tcp_errors),
         T(port_unreachable), T(unknown_protocol), T(parameter_problem), T(silences),
-        T(rate_limits),      T(hostile),
+        T(rate_limits),      T(hostile),          T(rate_knobs),        T(ripple20),
+        T(options_quoted),   T(too_big_unwanted), T(timestamps),
     };
 #undef T
     return cmocka_run_group_tests(tests, NULL, NULL);

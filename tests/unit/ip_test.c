@@ -206,6 +206,92 @@ static void v6_options(void **state)
     }
 }
 
+/* Padding is zeros, and no more of it in a row than aligns; at most eight options; a router alert
+ * is two bytes. What Linux 6.18 did. RFC 8504 5.3, RFC 2711 */
+static void v6_padding(void **state)
+{
+    static const struct {
+        size_t n; /* of the header */
+        uint8_t body[22];
+        bool good;
+    } table[] = {
+        {8, {1, 4, 0, 0, 0, 0}, true},
+        {8, {0, 0, 0, 0, 0, 0}, true},
+        {8, {1, 4, 0, 1, 0, 0}, false},
+        {16, {1, 12}, false},
+        {16, {0x1e, 1, 0, 1, 5, 0, 0, 0, 0, 0, 0x1e, 1, 9, 0}, true},
+        {16, {0x1e, 1, 0, 1, 6, 0, 0, 0, 0, 0, 0, 0x1e, 1, 9}, false},
+        {24, {0x1e, 0, 0x1e, 0, 0x1e, 0, 0x1e, 0, 0x1e, 0, 0x1e, 0, 0x1e, 0, 0x1e, 0, 1, 4}, true},
+        {24,
+         {0x1e, 0, 0x1e, 0, 0x1e, 0, 0x1e, 0, 0x1e, 0, 0x1e, 0, 0x1e, 0, 0x1e, 0, 0x1e, 0, 1, 2},
+         false},
+        {8, {5, 2, 0, 0, 1, 0}, true},
+        {8, {5, 4, 0, 0, 0, 0}, false},
+    };
+    struct ip_hdr ip;
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        uint8_t e[24] = {17, (uint8_t)(table[i].n / 8 - 1)};
+        memcpy(e + 2, table[i].body, table[i].n - 2);
+        assert_int_equal(parse(buf, v6_with(e, table[i].n, 0), &ip) == DROP_NONE, table[i].good);
+        assert_int_equal(ip.bad_why, 0);
+    }
+}
+
+/* RFC 2675: jumbograms are refused, whether the header's length says 0 or not. */
+static void v6_jumbo(void **state)
+{
+    uint8_t jumbo[8] = {17, 0, 0xc2, 4, 0, 1, 0, 0};
+    struct ip_hdr ip;
+    (void)state;
+    size_t len = v6_with(jumbo, 8, 0);
+    assert_int_equal(parse(buf, len, &ip), DROP_IP6_EXTENSION);
+    assert_int_equal(ip.bad_why, 1 + ICMP_PARAM_OPTION);
+    assert_int_equal(ip.bad_at, 42);
+    buf[4] = buf[5] = 0;
+    assert_int_equal(parse(buf, len, &ip), DROP_IP6_EXTENSION);
+    assert_int_equal(ip.payload_len, 0);
+    assert_int_equal(ip.bad_why, 0);
+}
+
+/* One fragment header, and not two, however harmless. */
+static void v6_fragment_twice(void **state)
+{
+    uint8_t twice[16] = {44, 0, 0, 0, 1, 2, 3, 4, 17, 0, 0, 0, 1, 2, 3, 5};
+    struct ip_hdr ip;
+    (void)state;
+    assert_int_equal(parse(buf, v6_with(twice, 16, 44), &ip), DROP_IP6_EXTENSION);
+    assert_int_equal(ip.bad_why, 1 + ICMP_PARAM_PROBLEM);
+    assert_int_equal(ip.bad_at, 48);
+}
+
+/* AMNESIA:33: a chain cut anywhere, with every length a header can claim: whatever the packet does
+ * not hold is not read (its bytes end where the page does), and the walk ends. */
+static void v6_truncated(void **state)
+{
+    static const uint8_t first[] = {0, 43, 44, 60};
+    uint8_t ext[64];
+    struct ip_hdr ip;
+    (void)state;
+    for (size_t f = 0; f < ARRAY_LEN(first); f++) {
+        for (unsigned claim = 0; claim < 256; claim++) {
+            for (size_t n = 0; n <= sizeof ext; n += 1 + n / 8) {
+                memset(ext, 0, sizeof ext);
+                ext[0] = first[claim % ARRAY_LEN(first)];
+                ext[1] = (uint8_t)claim;
+                ext[8] = 17;
+                size_t len = lone_ip(buf, PEER6, US6, first[f], ext, n);
+                uint8_t *own = malloc(len);
+                memcpy(own, buf, len);
+                if (parse(own, len, &ip) == DROP_NONE) {
+                    assert_true(ip.payload + ip.payload_len == own + len);
+                }
+                free(own);
+            }
+        }
+    }
+}
+
 /* Many extension headers end, whatever they say. */
 static void v6_long_chain(void **state)
 {
@@ -500,14 +586,16 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(v4_faults),    T(v4_total_length),
-        T(v4_options),   T(v6_extensions),
-        T(v6_options),   T(v6_long_chain),
-        T(sources),      T(ours),
-        T(path_mtus),    T(parser_is_safe),
-        T(segments),     T(too_large),
-        T(fragments),    T(identifications),
-        T(to_ourselves), cmocka_unit_test_setup_teardown(offload, setup_offload, teardown),
+        T(v4_faults),         T(v4_total_length),
+        T(v4_options),        T(v6_extensions),
+        T(v6_options),        T(v6_long_chain),
+        T(v6_padding),        T(v6_jumbo),
+        T(v6_fragment_twice), T(v6_truncated),
+        T(sources),           T(ours),
+        T(path_mtus),         T(parser_is_safe),
+        T(segments),          T(too_large),
+        T(fragments),         T(identifications),
+        T(to_ourselves),      cmocka_unit_test_setup_teardown(offload, setup_offload, teardown),
     };
 #undef T
     return cmocka_run_group_tests(tests, NULL, NULL);

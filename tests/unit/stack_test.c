@@ -145,7 +145,8 @@ static void self_connect(void **state)
     flush();
 }
 
-/* LAND and its kin: from the link, our own addresses are lies; a group is no peer. */
+/* LAND and its kin: from the link, our own addresses are lies; a group is no peer. RFC 9293
+ * 3.9.2.3, MUST-57, MUST-63. */
 static void martians(void **state)
 {
     static const struct {
@@ -174,7 +175,7 @@ static void martians(void **state)
     lone_close(host, l);
 }
 
-/* What connect refuses, with Linux's errors. */
+/* What connect refuses, with Linux's errors. RFC 9293 3.9.2.3, MUST-46. */
 static void connect_errors(void **state)
 {
     static const struct {

@@ -1,0 +1,57 @@
+/*
+ * sock_side.h - what only few sockets need, in an object of its own beside the socket.
+ *
+ * Urgent data, the error queue, time stamps, MSG_ZEROCOPY, SO_PEEK_OFF, TCP-MD5: a socket that uses
+ * none of them has s->side NULL and pays eight bytes. The object is made when first needed and goes
+ * with its socket. In recovery an object and a socket keep each other only if each names the other.
+ */
+#ifndef STANDIN_CORE_SOCK_SIDE_H
+#define STANDIN_CORE_SOCK_SIDE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "seq.h"
+#include "sock.h"
+
+/* What is known of the urgent byte that the peer announced (tcp_urg.c). */
+enum urg_state {
+    URG_NONE,
+    URG_NOTYET, /* announced, not arrived */
+    URG_VALID,  /* urg_byte is there for MSG_OOB */
+    URG_READ,   /* taken; the mark stands until the stream is read past it */
+};
+
+struct side {
+    struct mem_obj obj; /* kind MEM_SIDE */
+    struct sock *owner;
+
+    /* urgent data, RFC 9293 3.8.5 */
+    seq urg_seq;    /* in: the urgent byte */
+    seq snd_up;     /* out: SND.UP, the byte behind the urgent one, while urg_out */
+    uint8_t urg_in; /* enum urg_state */
+    uint8_t urg_byte;
+    bool urg_out;
+
+    /* SIGURG */
+    bool signalled;    /* on the stack's list of signals to send */
+    int32_t sig_owner; /* F_SETOWN: a process, or a group as a negative number; 0: none */
+    struct side *sig_next;
+};
+
+/* The socket's side object, made if it has none. NULL: no memory. */
+struct side *sock_side(struct stack *st, struct env *env, struct sock *s);
+
+/* The socket goes: its side object with it. */
+void sock_side_free(struct stack *st, struct sock *s);
+
+/* F_SETOWN: who gets SIGURG; 0: nobody. 0, or -ERR_NOBUFS. */
+int sock_set_owner(struct stack *st, struct env *env, struct sock *s, int32_t pid);
+
+/* Urgent data was announced: its owner gets a signal. */
+void sock_signal_urgent(struct stack *st, struct sock *s);
+
+/* Recovery, before the sockets are rebuilt: what does not belong together is let go. */
+void sock_side_rebuild(struct stack *st);
+
+#endif
