@@ -53,6 +53,7 @@ enum event_kind {
     WHY(KEEPALIVE, "keepalive probe")                          \
     WHY(TIMEWAIT, "acknowledges again in TIME-WAIT")           \
     WHY(PMTU, "sent again in smaller segments")                \
+    WHY(MTU, "probes whether the path takes larger ones")      \
     WHY(DGRAM, "datagram")                                     \
     WHY(ICMP, "ICMP message")
 

@@ -22,6 +22,7 @@
 #include "event.h"
 #include "ip_priv.h"
 #include "isn.h"
+#include "pmtu.h"
 #include "stack.h"
 #include "tcp.h"
 #include "udp.h"
@@ -47,9 +48,6 @@ enum {
     V4_STAMP_REPLY = 14
 };
 enum { V6_UNREACH = 1, V6_TOO_BIG = 2, V6_TIME = 3, V6_PARAM = 4, V6_ECHO = 128, V6_REPLY = 129 };
-
-#define MTU_FLOOR4 552u  /* Linux: min_pmtu; RFC 1191 3 says 68, RFC 5927 7 why not */
-#define MTU_FLOOR6 1280u /* RFC 8200 5 */
 
 #define QUOTE_MAX4 576u  /* RFC 1812 4.3.2.3: the whole message within 576 bytes */
 #define QUOTE_MAX6 1280u /* RFC 4443 2.4 (c) */
@@ -116,6 +114,12 @@ static void record(struct stack *st, struct env *env, enum event_kind kind, uint
 static bool too_big(const struct quote *q)
 {
     return q->ip->v6 ? q->type == V6_TOO_BIG : q->type == V4_UNREACH && q->code == 4;
+}
+
+/* The MTU it names. */
+static uint32_t told_mtu(const struct quote *q)
+{
+    return q->ip->v6 ? q->info : q->info & 0xffff;
 }
 
 static struct meaning meaning_of(const struct quote *q)
@@ -203,18 +207,6 @@ static struct sock *quote_sock(struct stack *st, struct quote *q)
     return demux_bound(st, q->proto, &q->flow);
 }
 
-/* The MTU that a "too big" announces, if it is news: lower than what we have, not absurdly low. 0:
- * no news. */
-static uint32_t announced_mtu(struct stack *st, const struct quote *q)
-{
-    uint32_t mtu = q->ip->v6 ? q->info : q->info & 0xffff;
-    if (q->ip->v6 && mtu < MTU_FLOOR6) {
-        return 0; /* RFC 8201 4: must discard it */
-    }
-    mtu = max_u32(mtu, MTU_FLOOR4);
-    return mtu < ip_mtu(st, &q->flow.raddr) ? mtu : 0;
-}
-
 static bool tell_tcp(struct stack *st, struct env *env, struct sock *s, const struct quote *q)
 {
     be32 number;
@@ -224,20 +216,10 @@ static bool tell_tcp(struct stack *st, struct env *env, struct sock *s, const st
 
     st->touching = s;
     if (too_big(q)) {
-        uint32_t before = ip_mtu(st, &q->flow.raddr);
-        uint32_t mtu = announced_mtu(st, q);
-        used = false;
-        if (mtu != 0) {
-            ip_pmtu_set(st, env, &q->flow.raddr, mtu);
-            used = tcp_icmp_pmtu(st, env, s, at, mtu);
-            if (!used) {
-                ip_pmtu_set(st, env, &q->flow.raddr, before);
-            }
-        }
+        used = tcp_icmp_pmtu(st, env, s, at, told_mtu(q));
     } else {
-        /* Linux, not RFC 1122 4.2.3.9: any of them ends an attempt to connect, none an established
-         * connection. */
-        used = tcp_icmp_error(st, env, s, at, (enum err)meaning_of(q).err, true);
+        bool no_path = q->type == (q->ip->v6 ? V6_UNREACH : V4_UNREACH) && q->code <= !q->ip->v6;
+        used = tcp_icmp_error(st, env, s, at, (enum err)meaning_of(q).err, no_path);
     }
     st->touching = NULL;
     return used;
@@ -257,14 +239,14 @@ static void tell_dgram(struct stack *st, struct env *env, struct sock *s, const 
     if (too_big(q)) {
         uint8_t mode = q->ip->v6 ? s->opt.mtu_discover6 : s->opt.mtu_discover;
         bool deaf = mode == LX_IP_PMTUDISC_INTERFACE || mode == LX_IP_PMTUDISC_OMIT;
-        uint32_t mtu = deaf ? 0 : announced_mtu(st, q);
+        uint32_t mtu = deaf ? 0 : pmtu_news(st, &q->flow.raddr, told_mtu(q));
         if (mtu != 0) {
-            ip_pmtu_set(st, env, &q->flow.raddr, mtu);
+            pmtu_learn(st, env, &q->flow.raddr, mtu, told_mtu(q) < mtu);
         }
         if (mode == LX_IP_PMTUDISC_DONT || (deaf && q->ip->v6)) { /* not its business */
             return;
         }
-        ee.ee.info = q->ip->v6 ? q->info : q->info & 0xffff;
+        ee.ee.info = told_mtu(q);
     }
     ee.ee.err = m.err;
     ee.ee.origin = q->ip->v6 ? 3 : 2; /* SO_EE_ORIGIN_ICMP6, SO_EE_ORIGIN_ICMP */

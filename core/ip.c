@@ -9,9 +9,8 @@
  *             larger than the path     -> fragments, or -ERR_MSGSIZE
  *             gso_size and a link without TSO -> cut into segments here
  *             otherwise                -> one packet; the checksum is the link's where it can
- *
- * The table of path MTUs is small and searched from end to end, but only for packets larger than
- * its least entry. A packet in the loop queue is complete but for its transport checksum: nothing
+  *
+ * A packet in the loop queue is complete but for its transport checksum: nothing
  * can have damaged it.
  */
 #include "ip.h"
@@ -19,10 +18,10 @@
 #include "csum.h"
 #include "event.h"
 #include "ip_priv.h"
+#include "pmtu.h"
 
-#define PMTU_LIFE     (600 * SEC) /* Linux: net.ipv4.route.mtu_expires */
-#define LOOP_MTU      65535u      /* Linux: lo's 65536, less what an IPv4 length can say */
-#define LOOP_PKTS_MAX 1024u       /* Linux: netdev_max_backlog is 1000 */
+#define LOOP_MTU      65535u /* Linux: lo's 65536, less what an IPv4 length can say */
+#define LOOP_PKTS_MAX 1024u  /* Linux: netdev_max_backlog is 1000 */
 
 enum { TCP_AT_SEQ = 4, TCP_AT_FLAGS = 13, TCP_FIN_PSH = 0x09, TCP_CWR = 0x80 };
 
@@ -186,65 +185,8 @@ bool ip_source_for(const struct stack *st, const struct addr *dst, struct addr *
 
 uint32_t ip_mtu(const struct stack *st, const struct addr *dst)
 {
-    if (st->pmtu_min != UINT32_MAX) {
-        for (uint32_t i = 0; i < STACK_PMTU_MAX; i++) {
-            if (st->pmtu[i].mtu != 0 && addr_eq(&st->pmtu[i].dst, dst)) {
-                return min_u32(st->pmtu[i].mtu, st->mtu);
-            }
-        }
-    }
-    return ip_is_local(st, dst) ? LOOP_MTU : st->mtu;
-}
-
-/* After a change of the table: its least entry, and when the next one ends. */
-static void pmtu_settle(struct stack *st)
-{
-    nsec next = NEVER;
-    st->pmtu_min = UINT32_MAX;
-    for (uint32_t i = 0; i < STACK_PMTU_MAX; i++) {
-        if (st->pmtu[i].mtu != 0) {
-            st->pmtu_min = min_u32(st->pmtu_min, st->pmtu[i].mtu);
-            next = nsec_min(next, st->pmtu[i].until);
-        }
-    }
-    timer_set(&st->timers, &st->pmtu_timer, next);
-}
-
-/* The entry of dst; else a free one; else the one that would end first. */
-static struct pmtu *pmtu_place(struct stack *st, const struct addr *dst)
-{
-    struct pmtu *best = &st->pmtu[0];
-    for (uint32_t i = 0; i < STACK_PMTU_MAX; i++) {
-        struct pmtu *p = &st->pmtu[i];
-        if (p->mtu != 0 && addr_eq(&p->dst, dst)) {
-            return p;
-        }
-        if (best->mtu != 0 && (p->mtu == 0 || p->until < best->until)) {
-            best = p;
-        }
-    }
-    return best;
-}
-
-void ip_pmtu_set(struct stack *st, struct env *env, const struct addr *dst, uint32_t mtu)
-{
-    struct pmtu *p = pmtu_place(st, dst);
-    if (mtu < st->mtu) {
-        *p = (struct pmtu){.dst = *dst, .mtu = mtu, .until = nsec_add(env->now, PMTU_LIFE)};
-    } else if (p->mtu != 0 && addr_eq(&p->dst, dst)) {
-        p->mtu = 0;
-    }
-    pmtu_settle(st);
-}
-
-void ip_pmtu_expire(struct stack *st, struct env *env)
-{
-    for (uint32_t i = 0; i < STACK_PMTU_MAX; i++) {
-        if (st->pmtu[i].until <= env->now) {
-            st->pmtu[i].mtu = 0;
-        }
-    }
-    pmtu_settle(st);
+    uint32_t mtu = pmtu_of(st, dst);
+    return mtu == st->mtu && ip_is_local(st, dst) ? LOOP_MTU : mtu;
 }
 
 uint8_t *ip_begin(struct pkt_out *p, bool v6)
@@ -292,7 +234,8 @@ static void build(struct stack *st, struct pkt_out *p, const struct ip_send *how
     if (p->v6) {
         ip6_build(p->hdr, how, total, how->proto);
     } else {
-        ip4_build(p->hdr, how, total, how->df ? 0 : ip4_next_id(st), how->df ? IP4_DF : 0);
+        bool df = how->df && !(st->pmtu_nlocked != 0 && pmtu_locked(st, &how->dst));
+        ip4_build(p->hdr, how, total, df ? 0 : ip4_next_id(st), df ? IP4_DF : 0);
     }
 }
 

@@ -49,15 +49,9 @@ bool ip_is_ours(const struct stack *st, const struct addr *dst);
  * False: unreachable. */
 bool ip_source_for(const struct stack *st, const struct addr *dst, struct addr *src);
 
-/* The largest IP packet towards dst: the device's MTU, or the path's if ICMP said so. */
+/* The largest IP packet towards dst: the device's MTU, or the path's if ICMP said so (pmtu.h); to
+ * ourselves, whatever fits. */
 uint32_t ip_mtu(const struct stack *st, const struct addr *dst);
-
-/* Enters what ICMP said about the path; for ten minutes (Linux's mtu_expires). A value not below
- * the device's MTU takes the entry out. */
-void ip_pmtu_set(struct stack *st, struct env *env, const struct addr *dst, uint32_t mtu);
-
-/* The timer of that table is due. */
-void ip_pmtu_expire(struct stack *st, struct env *env);
 
 /* An address a socket may be bound to and packets to which never leave: ours, 127/8, ::1. */
 bool ip_is_local(const struct stack *st, const struct addr *a);

@@ -50,6 +50,9 @@
     KNOB(tcp_fastopen, 1, 0, 0xfffff, "flags")                        \
     KNOB(tcp_mtu_probing, 0, 0, 2, "mode")                            \
     KNOB(tcp_base_mss, 1024, 48, 65535, "bytes")                      \
+    KNOB(tcp_mtu_probe_floor, 48, 48, 65535, "bytes")                 \
+    KNOB(tcp_probe_interval, 600, 0, 0x7fffffff, "s")                 \
+    KNOB(tcp_probe_threshold, 8, 0, 65535, "bytes")                   \
     KNOB(tcp_min_snd_mss, 48, 48, 65535, "bytes")                     \
     KNOB(tcp_challenge_ack_limit, 0x7fffffff, 0, 0x7fffffff, "per s") \
     KNOB(tcp_invalid_ratelimit, 500, 0, 60000, "ms")                  \

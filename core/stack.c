@@ -26,6 +26,7 @@
 #include "frag.h"
 #include "icmp.h"
 #include "ip.h"
+#include "pmtu.h"
 #include "sock_priv.h"
 #include "sock_side.h"
 #include "tcp.h"
@@ -290,7 +291,7 @@ static void fire(struct stack *st, struct env *env, struct timer *t)
         frag_timer(st, env, t);
         break;
     case TIMER_PMTU:
-        ip_pmtu_expire(st, env);
+        pmtu_expire(st, env);
         break;
     default:
         tcp_timer(st, env, t);
@@ -363,7 +364,7 @@ static void tables_settle(struct stack *st, struct env *env)
             (void)ip_join(st, &u->group[i]);
         }
     }
-    ip_pmtu_expire(st, env);
+    pmtu_expire(st, env);
 }
 
 /* The connection in whose midst the process died. A listener is whole again: its queue was made

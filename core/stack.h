@@ -70,6 +70,7 @@ struct loop_pkt {
 struct pmtu {
     struct addr dst;
     uint32_t mtu; /* 0: free entry */
+    bool locked;  /* it takes less than the least we believe: no DF */
     nsec until;
 };
 
@@ -126,7 +127,9 @@ struct stack {
     uint32_t port_seq;
 
     struct pmtu pmtu[STACK_PMTU_MAX];
-    uint32_t pmtu_min; /* the least of them: smaller packets need no look-up */
+    uint32_t pmtu_min;     /* the least of them: smaller packets need no look-up */
+    uint32_t pmtu_nlocked; /* entries with `locked` */
+    uint16_t pmtu_gen;     /* counts changes */
     struct timer pmtu_timer;
 
     struct mcast mcast[STACK_MCAST_MAX];

@@ -57,6 +57,8 @@
     STAT(TcpKeepAlives)      \
     STAT(TcpDsackRecv)       \
     STAT(TcpDsackSent)       \
+    STAT(TcpMtupSuccess)     \
+    STAT(TcpMtupFail)        \
     STAT(TcpHpHits)          \
     STAT(Recoveries)
 

@@ -99,15 +99,14 @@ int64_t tcp_ioctl(struct stack *st, struct env *env, struct sock *s, uint32_t re
 /* SEGMENT ARRIVES: a packet with protocol 6 that is for us. */
 void tcp_input(struct stack *st, struct env *env, const struct ip_hdr *ip);
 
-/* An ICMP error about our segment with that sequence number. `hard`: may end a connection attempt
- * (RFC 1122 4.2.3.9). False: the sequence number is not in flight (RFC 5927); ignored. */
+/* An ICMP error about our segment with that sequence number. `no_path`: net or host unreachable
+ * (RFC 6069). False: the number is not in flight (RFC 5927); ignored. */
 bool tcp_icmp_error(struct stack *st, struct env *env, struct sock *s, seq at, enum err err,
-                    bool hard);
+                    bool no_path);
 
-/* The path to the peer takes at most `mtu` bytes (already entered in the stack's table). False:
- * the sequence number is not in flight (RFC 5927 7.2); nothing was done, and the caller takes the
- * entry back. */
-bool tcp_icmp_pmtu(struct stack *st, struct env *env, struct sock *s, seq at, uint32_t mtu);
+/* ICMP says that the path to the peer takes at most `told` bytes. False: nobody wants to know, or
+ * what is in flight at that number would not be too large (RFC 5927 7.2); nothing was done. */
+bool tcp_icmp_pmtu(struct stack *st, struct env *env, struct sock *s, seq at, uint32_t told);
 
 /* A timer of a connection is due. */
 void tcp_timer(struct stack *st, struct env *env, struct timer *t);

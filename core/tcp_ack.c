@@ -68,6 +68,7 @@ static void ack_record(struct tcp *c, struct tcp_acked *a, nsec now, nsec *oldes
     if (!(r->flags & TXR_SACKED)) {
         tcp_rack_advance(c, r, now);
     }
+    a->mtu_probe = a->mtu_probe || (r->flags & TXR_MTU) != 0;
     txq_pop(&c->tx);
 }
 
@@ -274,6 +275,9 @@ bool tcp_ack_in(struct stack *st, struct env *env, struct tcp *c, const struct t
     if (a.new_data) {
         clean_queue(c, &a, seg->ack, env->now);
         take_bytes(st, env, c, &a, seg->ack);
+    }
+    if (UNLIKELY(a.mtu_probe)) {
+        tcp_mtu_probe_acked(st, c);
     }
     take_rtt(st, c, &a, seg, env->now);
     c->info.delivered += a.delivered;

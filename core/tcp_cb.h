@@ -189,6 +189,16 @@ struct tcp {
     uint32_t window_clamp;
     uint16_t user_mss;
 
+    /* how large a packet the path takes: tcp_mtu.c */
+    struct {
+        uint16_t gen;     /* the stack's pmtu_gen when snd.mss was made */
+        uint16_t low;     /* it takes so much; bytes of IP packet */
+        uint16_t high;    /* and not more than this */
+        uint16_t probe;   /* in flight; 0: none */
+        uint32_t since_s; /* when the search began */
+        bool probing;
+    } mtu;
+
     /* LISTEN and its children */
     struct tcp *parent;
     struct tcp *q_next, *q_prev; /* among the parent's half-open or accept queue */
@@ -330,8 +340,7 @@ int tcp_resend(struct stack *st, struct env *env, struct tcp *c, uint32_t i, enu
 /* Puts the connection on the flush list. */
 void tcp_want_out(struct stack *st, struct tcp *c);
 void tcp_want_ack(struct stack *st, struct tcp *c, enum tx_reason why);
-/* The effective MSS from the path MTU, the peer's MSS and our options. */
-void tcp_sync_mss(struct stack *st, struct tcp *c);
+
 uint32_t tcp_now_ts(const struct tcp *c, nsec now);
 
 /* ---- tcp_rcv.c */
@@ -358,6 +367,32 @@ void tcp_rcv_sacks(const struct tcp *c, struct tcp_seg *seg);
 void tcp_rcv_dsack(struct stack *st, struct tcp *c, seq from, seq to);
 void tcp_enter_quickack(struct tcp *c, uint32_t max);
 
+/* ---- tcp_mtu.c */
+/* The effective MSS from the path MTU, the peer's MSS and our options. */
+void tcp_sync_mss(struct stack *st, struct tcp *c);
+/* The peer's MSS and the options are known: begins to search, if so set. */
+void tcp_mtu_open(struct stack *st, struct env *env, struct tcp *c);
+/* Before sending: what the stack has learned of the path since. */
+void tcp_mtu_follow(struct stack *st, struct tcp *c);
+/* Timeouts of the same data say that larger segments do not come through. */
+void tcp_mtu_black_hole(struct stack *st, struct env *env, struct tcp *c);
+/* Payload of a probe to be sent now, or 0; *wait: one is due when less is in flight. */
+uint32_t tcp_mtu_probe_size(struct stack *st, struct env *env, struct tcp *c, bool *wait);
+/* The newest record is a probe of `size` bytes. */
+void tcp_mtu_probe_sent(struct tcp *c, uint32_t size);
+void tcp_mtu_probe_acked(struct stack *st, struct tcp *c);
+/* Something is lost. True: only a probe, and all is done that must be. */
+bool tcp_mtu_probe_lost(struct stack *st, struct env *env, struct tcp *c);
+/* An IP packet with a segment of that payload. */
+uint32_t tcp_mtu_of(const struct tcp *c, uint32_t mss);
+/* Something is sent again: what becomes of the probe says nothing. */
+void tcp_mtu_inconclusive(struct tcp *c);
+/* Record i has as many segments as it takes now to send it. */
+void tcp_mtu_recount(struct tcp *c, uint32_t i);
+/* Sends again what is too large now; segments were of `was` bytes before. */
+void tcp_smaller(struct stack *st, struct env *env, struct tcp *c, uint32_t was,
+                 enum tx_reason why);
+
 /* ---- tcp_ack.c */
 /* RFC 9293 3.10.7.4, fifth. False: the segment is dropped, *why says the reason. */
 bool tcp_ack_in(struct stack *st, struct env *env, struct tcp *c, const struct tcp_seg *seg,
@@ -380,6 +415,7 @@ struct tcp_acked { /* what one acknowledgment told */
     bool dsack;
     bool ece;
     bool reneged;
+    bool mtu_probe; /* a probe of the path's MTU */
     uint32_t prior_inflight;
     bool cwnd_limited; /* RFC 7661: the window may grow */
 };
@@ -396,6 +432,9 @@ void tcp_loss_timeout(struct stack *st, struct env *env, struct tcp *c);
 void tcp_loss_reorder(struct stack *st, struct env *env, struct tcp *c);
 /* Sends again what is marked lost, as far as the window allows. */
 void tcp_loss_resend(struct stack *st, struct env *env, struct tcp *c);
+void tcp_loss_resend_as(struct stack *st, struct env *env, struct tcp *c, enum tx_reason why);
+/* What was marked lost was only too large: the state of a timeout, the window as it is. */
+void tcp_loss_smaller(struct stack *st, struct env *env, struct tcp *c);
 void tcp_tlp_fire(struct stack *st, struct env *env, struct tcp *c);
 
 /* What keeps it from sending now. */

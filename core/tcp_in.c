@@ -56,7 +56,7 @@ static void take_syn(struct stack *st, struct env *env, struct tcp *c, const str
     c->snd.wl1 = seg->seq;
     c->snd.wl2 = seg->ack;
     c->snd.wnd = c->snd.wnd_max = seg->wnd;
-    tcp_sync_mss(st, c);
+    tcp_mtu_open(st, env, c);
 }
 
 /* Our SYN is acknowledged: its record goes, its round trip is the first sample. */
@@ -561,54 +561,4 @@ void tcp_input(struct stack *st, struct env *env, const struct ip_hdr *ip)
     if (why != DROP_NONE) {
         tcp_tell_drop(st, env, id, &seg, why);
     }
-}
-
-bool tcp_icmp_error(struct stack *st, struct env *env, struct sock *s, seq at, enum err err,
-                    bool hard)
-{
-    struct tcp *c = tcp_of(s);
-
-    if (c->state == TCP_LISTEN || c->state == TCP_CLOSED || c->state == TCP_TIME_WAIT) {
-        return false;
-    }
-    if (!seq_geq(at, c->snd.una) || !seq_lt(at, seq_add(c->snd.nxt, 1))) {
-        return false; /* RFC 5927 4.1 */
-    }
-    st->touching = s;
-    if (hard && (c->state == TCP_SYN_SENT || (c->state == TCP_SYN_RCVD && !c->passive))) {
-        st->stats.TcpAttemptFails++;
-        tcp_done(st, env, c, err);
-    } else {
-        s->soft_err = (uint8_t)err; /* MUST-54, MUST-56, SHLD-25: it may yet recover */
-    }
-    st->touching = NULL;
-    return true;
-}
-
-bool tcp_icmp_pmtu(struct stack *st, struct env *env, struct sock *s, seq at, uint32_t mtu)
-{
-    struct tcp *c = tcp_of(s);
-
-    if (!tcp_synchronized(c) || c->state == TCP_TIME_WAIT || !c->tx.n || seq_lt(at, c->snd.una) ||
-        seq_geq(at, c->snd.nxt)) {
-        return false;
-    }
-    (void)mtu;
-    uint16_t before = c->snd.mss;
-    tcp_sync_mss(st, c);
-    if (c->snd.mss >= before) {
-        return true;
-    }
-    st->touching = s;
-    for (uint32_t i = 0; i < c->tx.n; i++) { /* RFC 1191 6.4: send again what was too large */
-        struct tx_rec *r = txq_at(&c->tx, i);
-        if (!(r->flags & TXR_SACKED) && seq_dist(r->from, r->to) > c->snd.mss) {
-            txq_clear(&c->tx, r, TXR_RETRANS);
-            txq_set(&c->tx, r, TXR_LOST);
-        }
-    }
-    tcp_loss_resend(st, env, c);
-    tcp_want_out(st, c);
-    st->touching = NULL;
-    return true;
 }

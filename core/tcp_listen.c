@@ -132,7 +132,7 @@ static void open_child(struct stack *st, struct env *env, struct tcp *c, const s
     tcp_open_mss(st, c);
     take_syn_options(st, c, seg);
     c->ts_recent_at = env->now;
-    tcp_sync_mss(st, c);
+    tcp_mtu_open(st, env, c);
     tcp_rcv_init(st, c);
 }
 

@@ -438,6 +438,9 @@ static void below_recovery(struct stack *st, struct env *env, struct tcp *c, str
 {
     c->dup_acks = a->dup ? (uint8_t)min_u32(c->dup_acks + 1u, 255) : a->new_data ? 0 : c->dup_acks;
     detect(st, env, c, a);
+    if (c->tx.lost && tcp_mtu_probe_lost(st, env, c)) {
+        return;
+    }
     if (c->tx.lost) {
         st->stats.TcpFastRetrans++;
         enter_recovery(st, env, c);
@@ -550,15 +553,32 @@ static uint32_t peer_takes(const struct tcp *c, const struct tx_rec *r)
     return max_u32(seq_dist(r->from, edge) / max_u32(c->snd.mss, 1), 1);
 }
 
+void tcp_loss_smaller(struct stack *st, struct env *env, struct tcp *c)
+{
+    if (c->ca_state != CA_LOSS) {
+        if (c->ca_state < CA_CWR) { /* Linux: tcp_current_ssthresh */
+            c->cc.ssthresh = max_u32(c->cc.ssthresh, c->cc.cwnd / 2 + c->cc.cwnd / 4);
+        }
+        c->high_seq = c->snd.nxt;
+        c->undo_cwnd = 0;
+        c->frto = false;
+        to_state(st, env, c, CA_LOSS);
+    }
+}
+
 void tcp_loss_resend(struct stack *st, struct env *env, struct tcp *c)
 {
-    enum tx_reason why = c->ca_state == CA_LOSS ? TX_RTO : TX_FAST;
+    tcp_loss_resend_as(st, env, c, c->ca_state == CA_LOSS ? TX_RTO : TX_FAST);
+}
 
+void tcp_loss_resend_as(struct stack *st, struct env *env, struct tcp *c, enum tx_reason why)
+{
     for (uint32_t i = 0; i < c->tx.n && c->tx.lost; i++) {
         struct tx_rec *r = txq_at(&c->tx, i);
         if (!(r->flags & TXR_LOST)) {
             continue;
         }
+        tcp_mtu_recount(c, i);
         uint32_t inflight = tcp_inflight(c);
         uint32_t takes = peer_takes(c, r);
         if (inflight >= c->cc.cwnd || takes == 0) {

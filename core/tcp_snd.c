@@ -32,25 +32,6 @@ static bool is_v6(const struct tcp *c)
     return !addr_is4(&c->s.flow.raddr);
 }
 
-void tcp_sync_mss(struct stack *st, struct tcp *c)
-{
-    uint32_t mtu = ip_mtu(st, &c->s.flow.raddr);
-    uint32_t hdr = (is_v6(c) ? 40u : 20u) + TCP_HDR_MIN;
-    uint32_t mss = mtu > hdr ? mtu - hdr : 0;
-
-    mss = min_u32(mss, c->snd.mss_clamp); /* RFC 9293 3.7.1 MUST-16: Eff.snd.MSS */
-    mss = max_u32(mss, (uint32_t)st->knobs.tcp_min_snd_mss);
-    if (c->ts_ok) {
-        mss -= 12;
-    }
-    c->snd.mss = (uint16_t)mss;
-    uint32_t per = 1;
-    while (per < (uint32_t)c->snd.mss_clamp + 640 && per < 65536) {
-        per *= 2;
-    }
-    c->snd.buf_per_seg = per + 256;
-}
-
 /* RFC 9293 3.9.2: the addresses of the connection (MUST-44, MUST-45), the program's DSCP (MUST-48,
  * SHLD-21, SHLD-22) and TTL (MUST-49). */
 static struct ip_send route(const struct stack *st, const struct tcp *c)
@@ -124,7 +105,9 @@ static int xmit(struct stack *st, struct env *env, struct tcp *c, struct tcp_seg
     uint32_t mss = c->snd.mss;
     if (seg->len) {
         p.nspan = (uint8_t)ring_spans(&c->sq, tcp_sq_off(c, seg->seq), seg->len, p.span);
-        if (seg->nsack) {
+        if (why == TX_MTU) {
+            mss = seg->len; /* the probe goes whole */
+        } else if (seg->nsack) {
             mss -= tcp_opt_len(false, seg->nsack);
         }
         p.gso_size = seg->len > mss ? (uint16_t)mss : 0;
@@ -444,18 +427,37 @@ static bool may_send(const struct tcp *c)
            c->state == TCP_FIN_WAIT_1 || c->state == TCP_LAST_ACK || c->state == TCP_CLOSING;
 }
 
+/* A probe of the path's MTU, if one is due. False: it is, but must wait for what is in flight. */
+static bool probe_mtu(struct stack *st, struct env *env, struct tcp *c, bool *sent)
+{
+    bool wait;
+    uint32_t size = tcp_mtu_probe_size(st, env, c, &wait);
+    seq before = c->snd.nxt;
+
+    if (size) {
+        send_new(st, env, c, size, size, TX_MTU);
+        *sent = !seq_eq(before, c->snd.nxt);
+    }
+    if (*sent) {
+        tcp_mtu_probe_sent(c, size);
+    }
+    return !wait;
+}
+
 void tcp_output(struct stack *st, struct env *env, struct tcp *c)
 {
     if (!may_send(c)) {
         return;
     }
+    tcp_mtu_follow(st, c);
     if (c->tx.lost) {
         tcp_loss_resend(st, env, c);
     }
     bool sent = false, limited = false;
     uint32_t unsent;
     restart_after_idle(st, env, c);
-    while ((unsent = tcp_unsent(c)) != 0) {
+    bool more = probe_mtu(st, env, c, &sent);
+    while (more && (unsent = tcp_unsent(c)) != 0) {
         uint32_t mss = bounded_mss(c);
         uint32_t n = allowance(c, unsent, mss, &limited);
         if (n == 0) {
@@ -512,6 +514,12 @@ int tcp_resend(struct stack *st, struct env *env, struct tcp *c, uint32_t i, enu
 {
     struct tx_rec *r = txq_at(&c->tx, i);
     struct tcp_seg seg = {.flags = TCP_ACK, .seq = r->from, .len = seq_dist(r->from, r->to)};
+
+    tcp_mtu_follow(st, c);
+    tcp_mtu_recount(c, i);
+    if (c->mtu.probe) {
+        tcp_mtu_inconclusive(c);
+    }
 
     if (c->fin_sent && seq_gt(r->to, c->fin_seq)) {
         seg.flags |= TCP_FIN;

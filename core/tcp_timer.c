@@ -161,6 +161,14 @@ static bool timed_out(const struct stack *st, const struct tcp *c, nsec now, uns
     return now - c->stall_at >= limit;
 }
 
+/* RFC 1122 4.2.3.5 R1: long enough to doubt the path. */
+static bool is_stalled(const struct stack *st, const struct tcp *c, nsec now)
+{
+    nsec base = (nsec)st->knobs.user_rto_min_ms * MSEC;
+    return c->stall_at &&
+           now - c->stall_at >= model_timeout(st, (unsigned)st->knobs.tcp_retries1, base);
+}
+
 static unsigned orphan_retries(const struct stack *st, const struct tcp *c, bool alive)
 {
     if (c->s.soft_err && !alive) {
@@ -216,6 +224,9 @@ static bool rto_exhausted(struct stack *st, struct env *env, struct tcp *c)
         over = shrunk_window_over(st, c, env->now);
     } else {
         unsigned boundary = (unsigned)st->knobs.tcp_retries2; /* MUST-21, SHLD-11 */
+        if (is_stalled(st, c, env->now)) {
+            tcp_mtu_black_hole(st, env, c);
+        }
         if (c->s.orphan) {
             boundary =
                 orphan_retries(st, c, tcp_rto(st, c) < (nsec)st->knobs.user_rto_max_ms * MSEC);

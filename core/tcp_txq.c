@@ -154,6 +154,15 @@ int txq_split(struct txq *q, struct mem *m, struct env *env, uint32_t i, seq at,
     return 0;
 }
 
+void txq_recount(struct txq *q, struct tx_rec *r, uint32_t segs)
+{
+    uint32_t was = r->segs;
+
+    r->segs = (uint16_t)segs;
+    q->out += segs - was;
+    count(q, r->flags, segs, was);
+}
+
 void txq_pop(struct txq *q)
 {
     struct tx_rec *r = txq_at(q, 0);

@@ -25,7 +25,7 @@ enum {
     TXR_LOST = 2,    /* thought lost and not sent again since */
     TXR_RETRANS = 4, /* sent again, and that is in flight */
     TXR_EVER = 8,    /* was sent again at least once (Karn) */
-    TXR_PROBE = 16,  /* sent past the window: counts for nothing but timing */
+    TXR_MTU = 16,    /* a probe of the path's MTU: larger than other segments */
 };
 
 struct tx_rec {
@@ -77,6 +77,9 @@ int txq_split(struct txq *q, struct mem *m, struct env *env, uint32_t i, seq at,
 /* Changes flags of a record and the counters with them. */
 void txq_set(struct txq *q, struct tx_rec *r, uint8_t flags);
 void txq_clear(struct txq *q, struct tx_rec *r, uint8_t flags);
+
+/* The record is so many segments now, and the counters with it. */
+void txq_recount(struct txq *q, struct tx_rec *r, uint32_t segs);
 
 /* Drops the first record, counters included. */
 void txq_pop(struct txq *q);

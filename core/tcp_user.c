@@ -87,7 +87,7 @@ int tcp_open(struct stack *st, struct env *env, struct sock *s)
     c->ws_ok = st->knobs.tcp_window_scaling;
     c->snd.mss_clamp = 65535;
     tcp_open_mss(st, c);
-    tcp_sync_mss(st, c);
+    tcp_mtu_open(st, env, c);
     tcp_to(st, env, c, TCP_SYN_SENT);
     tcp_rcv_init(st, c);
     c->rcv.nxt = c->rcv.adv = seq_of(0);

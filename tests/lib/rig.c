@@ -71,7 +71,8 @@ static void put_on_wire(struct rig_host *h, const struct pkt_out *p)
     nsec leaves = departure(h, q->len, r->now);
 
     h->sent++;
-    if (leaves < 0 || chance(r, 1000000) < h->out.loss) {
+    bool too_large = h->out.mtu != 0 && (q->gso_size ? q->gso_size + 52u : q->len) > h->out.mtu;
+    if (leaves < 0 || too_large || chance(r, 1000000) < h->out.loss) {
         h->lost++;
         free(q);
         return;

@@ -1,7 +1,7 @@
 /*
  * rig.h - two hosts and a seeded wire between them, in virtual time.
  *
- * Each host is a whole struct stack in an arena of its own. The wire delays every packet, and by
+  * Each host is a whole struct stack in an arena of its own. The wire delays every packet, and by
  * seed loses, repeats, swaps and damages some. Nothing sleeps: rig_step jumps to the next packet
  * or deadline. After each step both stacks' invariants are checked.
  */
@@ -21,6 +21,7 @@ struct rig_wire {
     uint32_t corrupt; /* per million: one bit flips */
     uint64_t rate;    /* bytes per second; 0: no limit */
     uint32_t queue;   /* bytes that may wait for the rate; 0: no limit */
+    uint32_t mtu;     /* larger packets vanish, a black hole; 0: none do */
 };
 
 struct rig_pkt {

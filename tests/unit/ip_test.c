@@ -15,6 +15,7 @@
 #include "core/icmp.h"
 #include "core/ip.h"
 #include "core/ip_priv.h"
+#include "core/pmtu.h"
 #include "tests/lib/lone.h"
 
 #define PEER4 "10.77.0.1"
@@ -396,12 +397,12 @@ static void path_mtus(void **state)
     nsec t0 = env->now;
     (void)state;
     assert_int_equal(ip_mtu(host->st, &a), 1500);
-    ip_pmtu_set(host->st, env, &a, 1000);
+    pmtu_learn(host->st, env, &a, 1000, false);
     assert_int_equal(ip_mtu(host->st, &a), 1000);
     for (unsigned i = 0; i < 200; i++) {
         struct addr b = addr_v4(192, 0, 3, (uint8_t)i);
         env->now += MSEC;
-        ip_pmtu_set(host->st, env, &b, 1400);
+        pmtu_learn(host->st, env, &b, 1400, false);
     }
     assert_int_equal(ip_mtu(host->st, &a), 1500); /* the table is small: the oldest went */
     struct addr last = addr_v4(192, 0, 3, 199);
@@ -409,6 +410,25 @@ static void path_mtus(void **state)
     lone_wait(host, t0 + 601 * SEC);
     assert_int_equal(ip_mtu(host->st, &last), 1500);
     assert_int_equal(host->st->pmtu_min, UINT32_MAX);
+}
+
+/* Linux: a path that takes less than the floor gets packets that routers may cut, and
+ * identifications with them (RFC 6864 4.3). */
+static void locked_mtu(void **state)
+{
+    struct addr a = lone_addr("192.0.2.1");
+    struct sock *s = lone_sock(host, LX_AF_INET, LX_SOCK_DGRAM);
+    uint8_t data[500] = {0};
+    (void)state;
+    s->opt.mtu_discover = LX_IP_PMTUDISC_DO;
+    for (int locked = 0; locked <= 1; locked++) {
+        pmtu_learn(host->st, lone_env(host), &a, 552, locked);
+        assert_int_equal(lone_send(host, s, data, sizeof data, "192.0.2.1", 9), sizeof data);
+        const struct lone_pkt *k = lone_take(host);
+        assert_int_equal(k->p[6], locked ? 0 : 0x40);
+        assert_int_equal(k->p[4] != 0 || k->p[5] != 0, locked);
+    }
+    lone_close(host, s);
 }
 
 /* --- sending --- */
@@ -508,7 +528,7 @@ static void too_large(void **state)
     assert_int_equal(send_tcp(true, 1441, 0, true, 0x10), -ERR_MSGSIZE);
     assert_int_equal(send_tcp(false, 1460, 0, true, 0x10), 0);
     struct addr peer = lone_addr(PEER4);
-    ip_pmtu_set(host->st, lone_env(host), &peer, 1000);
+    pmtu_learn(host->st, lone_env(host), &peer, 1000, false);
     assert_int_equal(send_tcp(false, 961, 0, true, 0x10), -ERR_MSGSIZE);
     assert_int_equal(send_tcp(false, 960, 0, true, 0x10), 0);
 }
@@ -586,16 +606,27 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(v4_faults),         T(v4_total_length),
-        T(v4_options),        T(v6_extensions),
-        T(v6_options),        T(v6_long_chain),
-        T(v6_padding),        T(v6_jumbo),
-        T(v6_fragment_twice), T(v6_truncated),
-        T(sources),           T(ours),
-        T(path_mtus),         T(parser_is_safe),
-        T(segments),          T(too_large),
-        T(fragments),         T(identifications),
-        T(to_ourselves),      cmocka_unit_test_setup_teardown(offload, setup_offload, teardown),
+        T(v4_faults),
+        T(v4_total_length),
+        T(v4_options),
+        T(v6_extensions),
+        T(v6_options),
+        T(v6_long_chain),
+        T(v6_padding),
+        T(v6_jumbo),
+        T(v6_fragment_twice),
+        T(v6_truncated),
+        T(sources),
+        T(ours),
+        T(path_mtus),
+        T(locked_mtu),
+        T(parser_is_safe),
+        T(segments),
+        T(too_large),
+        T(fragments),
+        T(identifications),
+        T(to_ourselves),
+        cmocka_unit_test_setup_teardown(offload, setup_offload, teardown),
     };
 #undef T
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,6 +22,9 @@ struct end {
     bool shut, eof;
 };
 
+static void (*tune)(struct stack_config *cfg);
+static uint64_t probes_good; /* MTU probes of host 0 that came through */
+
 static uint8_t pattern(uint64_t at, unsigned salt)
 {
     return (uint8_t)(at * 167 + (at >> 8) * 13 + (at >> 16) + salt * 91);
@@ -99,7 +102,7 @@ static struct sock *connecting(struct rig *r, bool v6)
 static void transfer(uint64_t seed, uint32_t caps, struct rig_wire wire, uint64_t up, uint64_t down,
                      bool v6)
 {
-    struct rig *r = rig_new(seed, caps, NULL);
+    struct rig *r = rig_new(seed, caps, tune);
     r->check = up + down < 300000;
     r->host[0].out = r->host[1].out = wire;
     struct sock *l = listener(r, v6);
@@ -134,6 +137,7 @@ static void transfer(uint64_t seed, uint32_t caps, struct rig_wire wire, uint64_
     sock_release(r->host[1].st, rig_env(r, 1), l, 0);
     while (rig_step(r, limit)) {
     }
+    probes_good = r->host[0].st->stats.TcpMtupSuccess;
     rig_check_empty(r);
     rig_free(r);
 }
@@ -166,11 +170,44 @@ static void bad_wires(void **state)
     }
 }
 
+static void probing_1(struct stack_config *cfg)
+{
+    cfg->knobs.tcp_mtu_probing = 1;
+}
+
+static void probing_2(struct stack_config *cfg)
+{
+    cfg->knobs.tcp_mtu_probing = 2;
+}
+
+/* Packets above the path's MTU vanish and nobody says so: every byte arrives all the same, and the
+ * search ends near what fits. RFC 4821, RFC 2923 2.1 */
+static void black_holes(void **state)
+{
+    static const uint32_t mtus[] = {1499, 1400, 1300, 1100, 1064, 900, 600, 300};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(mtus); i++) {
+        for (int v6 = 0; v6 <= 1; v6++) {
+            struct rig_wire w = {.delay = 5 * MSEC, .mtu = mtus[i]};
+            uint32_t caps = i % 2 ? LINK_CSUM | LINK_TSO4 | LINK_TSO6 : 0;
+            tune = probing_1;
+            transfer(i, caps, w, 400000, 1000, v6);
+            tune = probing_2;
+            transfer(i, caps, w, 400000, 1000, v6);
+            if (mtus[i] >= 1300) {
+                assert_true(probes_good > 0);
+            }
+        }
+    }
+    tune = NULL;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(clean_wire),
         cmocka_unit_test(bad_wires),
+        cmocka_unit_test(black_holes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
