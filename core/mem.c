@@ -212,6 +212,18 @@ void mem_pages_put(struct mem *m, void *pages, unsigned order)
     run_free(m, i, order);
 }
 
+void mem_pages_halve(struct mem *m, void *pages, unsigned order)
+{
+    CHECK(order > 0);
+    CHECK(run_may_be(m, pages, order));
+    uint32_t i = page_of(m, pages);
+    CHECK(m->state[i] == (RUN_USED | order));
+    uint32_t upper = i + (1u << (order - 1));
+    m->state[i] = (uint8_t)(RUN_USED | (order - 1));
+    m->state[upper] = (uint8_t)(RUN_USED | (order - 1));
+    mem_pages_put(m, (uint8_t *)pages + ((size_t)MEM_PAGE << (order - 1)), order - 1);
+}
+
 /* Slabs */
 
 /* The smallest run that holds some objects and wastes at most a sixteenth; else the largest. */

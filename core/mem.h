@@ -67,6 +67,9 @@ struct mem *mem_init(void *base, void *at, size_t size_max, const uint32_t obj_s
 void *mem_pages_get(struct mem *m, struct env *env, unsigned order);
 void mem_pages_put(struct mem *m, void *pages, unsigned order);
 
+/* Gives back the upper half of a run; the lower one is a run of the next smaller order. */
+void mem_pages_halve(struct mem *m, void *pages, unsigned order);
+
 /* An object of a kind, zeroed but for its head; NULL when there is no memory. It is alive at
  * once. */
 void *mem_obj_get(struct mem *m, struct env *env, enum mem_kind kind);

@@ -48,6 +48,8 @@ static inline size_t mspan_total(const struct mspan *v, size_t n)
 #define LINK_CSUM 0x1u /* transport checksums, both ways */
 #define LINK_TSO4 0x2u
 #define LINK_TSO6 0x4u
+#define LINK_BIG4 \
+    0x8u /* TSO4 beyond 64 KiB: an IPv4 total length of 0 stands for the packet's own */
 
 struct pkt_out {
     uint8_t hdr[PKT_HDR_MAX]; /* IP and transport header, exactly hdr_len bytes */

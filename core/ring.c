@@ -1,10 +1,10 @@
 /*
  * ring.c - theory of operation.
  *
- * The capacity is a power of two, so offset `at` lies at data[at & (capacity - 1)] whatever head
- * is: nothing moves when bytes are dropped. Growing changes the mask, so every byte moves to its
- * new place; because the ring does not know what was put beyond tail, the whole old window [head,
- * head + capacity) is copied.
+ * The capacity is a power of two, so offset `at` lies at data[(at + shift) & (capacity - 1)]
+ * whatever head is: nothing moves when bytes are dropped. Growing changes the mask, so every byte
+ * moves to its new place; because the ring does not know what was put beyond tail, the whole old
+ * window [head, head + capacity) is copied.
  *
  *      old, 4:  offsets 6 7 | 4 5        new, 8:  . . . . 4 5 6 7
  *
@@ -105,7 +105,7 @@ unsigned ring_mspans(struct ring *r, uint64_t at, size_t n, struct mspan out[2])
     if (n == 0) {
         return 0;
     }
-    size_t from = (size_t)at & ring_mask(r);
+    size_t from = (size_t)(at + r->shift) & ring_mask(r);
     size_t first = min_size(n, ring_cap(r) - from);
     out[0] = (struct mspan){r->data + from, first};
     if (first == n) {
@@ -159,6 +159,37 @@ void ring_drop(struct ring *r, size_t n)
 {
     CHECK(n <= ring_len(r));
     r->head += n;
+}
+
+void ring_skip(struct ring *r, size_t n)
+{
+    CHECK(ring_len(r) == 0);
+    r->head += n;
+    r->tail += n;
+}
+
+#define TIGHT_MIN ((size_t)512 << 10) /* a quarter of what a CPU's own cache holds, or less */
+
+void ring_tighten(struct ring *r, struct mem *m)
+{
+    size_t cap = ring_cap(r);
+    size_t len = ring_len(r);
+
+    if (cap <= TIGHT_MIN || len > cap / 4) {
+        return;
+    }
+    size_t at = (size_t)(r->head + r->shift) & ring_mask(r);
+    if (len == 0 || at + len <= cap / 2) {
+        mem_pages_halve(m, r->data, r->order);
+        r->order--;
+    }
+}
+
+void ring_rewind(struct ring *r)
+{
+    if (ring_len(r) == 0) {
+        r->shift = 0 - (uint32_t)r->head;
+    }
 }
 
 void ring_trim(struct ring *r, struct mem *m)

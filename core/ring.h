@@ -8,6 +8,10 @@
  *
  *        head            tail                 head + capacity
  *          |--- present ---|--- room, holes ------|
+ *
+ * Which byte of the run offset `at` lies in is at + shift, modulo the capacity. An empty ring can
+ * be rewound (ring_rewind): the next bytes come to the beginning of the run, which is still in the
+ * cache.
  */
 #ifndef STANDIN_CORE_RING_H
 #define STANDIN_CORE_RING_H
@@ -22,8 +26,9 @@ struct ring {
     uint8_t *data; /* NULL while it has no memory */
     uint64_t head;
     uint64_t tail;
-    uint8_t order; /* of the page run, while data */
-    uint8_t hint;  /* the order it had before it was trimmed; the first allocation starts there */
+    uint32_t shift; /* offset 0 lies there, modulo the capacity */
+    uint8_t order;  /* of the page run, while data */
+    uint8_t hint;   /* the order it had before it was trimmed; the first allocation starts there */
 };
 
 static inline size_t ring_len(const struct ring *r)
@@ -62,6 +67,20 @@ unsigned ring_mspans(struct ring *r, uint64_t at, size_t n, struct mspan out[2])
 
 /* Drops n bytes at the head; n <= ring_len. */
 void ring_drop(struct ring *r, size_t n);
+
+/* n bytes passed by without being put: those of an empty ring whose reader has them already. */
+void ring_skip(struct ring *r, size_t n);
+
+/*
+ * Gives back half of a large ring that is hardly used, if its bytes happen to lie in the other
+ * half: a ring that was filled once would go through all of its memory for ever, and through the
+ * cache with it. The caller knows that nothing lies beyond tail.
+ */
+void ring_tighten(struct ring *r, struct mem *m);
+
+/* If the ring is empty the next byte comes to the beginning of its memory. The caller knows that
+ * nothing lies beyond tail. */
+void ring_rewind(struct ring *r);
 
 /* Gives the memory back if the ring is empty; it remembers its size (halved) for next time.
  * The caller knows that nothing lies beyond tail. */

@@ -200,6 +200,9 @@ void sock_free(struct stack *st, struct sock *s)
     if (st->touching2 == s) {
         st->touching2 = NULL;
     }
+    if (st->place_hint == s) {
+        st->place_hint = NULL;
+    }
     mem_obj_put(st->mem, s);
 }
 

@@ -332,6 +332,7 @@ static void indices_clear(struct stack *st)
     st->watch_hash = NULL;
     st->wake_head = NULL;
     st->collecting = NULL;
+    st->place_hint = NULL;
     st->flush_head = NULL;
     st->signal_head = NULL;
     st->loop_head = NULL;

@@ -116,6 +116,8 @@ struct stack {
     uint32_t nwatches;
 
     struct side *signal_head; /* sockets whose owner gets SIGURG */
+    struct sock *place_hint;  /* place.h: whose segment is expected next */
+    uint32_t place_doubt;     /* packets in a row that were not worth the guess */
     struct tcp *flush_head; /* connections with something to send at the end of the batch (tcp.h) */
     struct loop_pkt *loop_head, *loop_tail;
     uint32_t loop_len; /* packets in it */

@@ -113,6 +113,7 @@ static void take_bytes(struct stack *st, struct env *env, struct tcp *c, struct 
     if (seq_lt(head, end)) {
         a->acked_bytes = seq_dist(head, end);
         ring_drop(&c->sq, a->acked_bytes);
+        ring_tighten(&c->sq, st->mem);
         c->info.bytes_acked += a->acked_bytes;
         if (ring_len(&c->sq) == 0) {
             ring_trim(&c->sq, st->mem);

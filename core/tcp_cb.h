@@ -454,7 +454,16 @@ void tcp_listen_forget(struct stack *st, struct tcp *child);
 /* The listener closes: its children are reset. */
 void tcp_listen_close(struct stack *st, struct env *env, struct tcp *l);
 
+/* ---- tcp_place.c */
+/* Memory for what the place of a segment cannot hold. False: none. */
+bool tcp_place_room(struct stack *st, struct env *env, struct tcp *c, const struct tcp_seg *seg);
+/* Takes the payload of a placed segment, the next in sequence, into the ring's count. */
+void tcp_place_take(struct tcp *c, const struct tcp_seg *seg);
+
 /* ---- tcp_in.c */
+/* A segment for `c` (NULL: for nobody), parsed and good: what it means, and its event. */
+void tcp_arrives(struct stack *st, struct env *env, struct tcp *c, const struct ip_hdr *ip,
+                 struct tcp_seg *seg);
 void tcp_established(struct stack *st, struct env *env, struct tcp *c);
 
 /* ---- tcp_urg.c; where the side object is not asked for, the caller has seen that there is one */

@@ -529,6 +529,26 @@ static struct tcp *find(struct stack *st, const struct ip_hdr *ip, const struct 
     return s ? tcp_of(s) : NULL;
 }
 
+void tcp_arrives(struct stack *st, struct env *env, struct tcp *c, const struct ip_hdr *ip,
+                 struct tcp_seg *seg)
+{
+    uint32_t id = c ? c->s.obj.id : 0;
+    enum drop why;
+
+    tcp_tell_in(st, env, c, seg);
+    if (!c) {
+        why = DROP_TCP_NO_SOCKET;
+        tcp_reply_rst(st, env, ip, seg);
+    } else {
+        st->touching = &c->s;
+        why = by_state(st, env, c, ip, seg);
+        st->touching = NULL;
+    }
+    if (why != DROP_NONE) {
+        tcp_tell_drop(st, env, id, seg, why);
+    }
+}
+
 void tcp_input(struct stack *st, struct env *env, const struct ip_hdr *ip)
 {
     struct tcp_seg seg;
@@ -547,18 +567,5 @@ void tcp_input(struct stack *st, struct env *env, const struct ip_hdr *ip)
         return;
     }
     seg.gso_size = ip->gso_size;
-    struct tcp *c = find(st, ip, &seg);
-    uint32_t id = c ? c->s.obj.id : 0;
-    tcp_tell_in(st, env, c, &seg);
-    if (!c) {
-        why = DROP_TCP_NO_SOCKET;
-        tcp_reply_rst(st, env, ip, &seg);
-    } else {
-        st->touching = &c->s;
-        why = by_state(st, env, c, ip, &seg);
-        st->touching = NULL;
-    }
-    if (why != DROP_NONE) {
-        tcp_tell_drop(st, env, id, &seg, why);
-    }
+    tcp_arrives(st, env, find(st, ip, &seg), ip, &seg);
 }

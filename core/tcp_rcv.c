@@ -24,6 +24,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "place.h"
 
 #define QUICKACKS_MAX 16u
 #define DELACK_MAX    (200 * MSEC) /* RFC 9293 3.8.6.3 MUST-40, SHLD-18: under 0.5 s */
@@ -338,6 +339,27 @@ static bool trim(struct stack *st, struct tcp *c, struct tcp_seg *seg)
     return seg->len > 0;
 }
 
+/* The bytes to their place in the ring. False: no memory. */
+static bool put_text(struct stack *st, struct env *env, struct tcp *c, const struct tcp_seg *seg)
+{
+    if (seg->place) {
+        if (!tcp_place_room(st, env, c, seg)) {
+            return false;
+        }
+        tcp_place_take(c, seg);
+        return true;
+    }
+    uint64_t off = tcp_rq_off(c, seg->seq);
+    if (c->ooo.n == 0) {
+        ring_rewind(&c->rq);
+    }
+    if (ring_reserve(&c->rq, st->mem, env, (size_t)(off - c->rq.head) + seg->len)) {
+        return false;
+    }
+    ring_put(&c->rq, off, seg->data, seg->len);
+    return true;
+}
+
 enum drop tcp_rcv_text(struct stack *st, struct env *env, struct tcp *c, struct tcp_seg *seg)
 {
     if (!trim(st, c, seg)) {
@@ -345,11 +367,9 @@ enum drop tcp_rcv_text(struct stack *st, struct env *env, struct tcp *c, struct 
         return DROP_TCP_OLD;
     }
     seq end = seq_add(seg->seq, seg->len);
-    uint64_t off = tcp_rq_off(c, seg->seq);
-    if (ring_reserve(&c->rq, st->mem, env, (size_t)(off - c->rq.head) + seg->len)) {
+    if (!put_text(st, env, c, seg)) {
         return DROP_TCP_MEMORY;
     }
-    ring_put(&c->rq, off, seg->data, seg->len);
     measure_mss(c, seg);
     c->pushed = seg->flags & TCP_PSH;
     c->info.bytes_rcvd += seg->len;
@@ -359,6 +379,12 @@ enum drop tcp_rcv_text(struct stack *st, struct env *env, struct tcp *c, struct 
         enum drop why = take_ahead(st, env, c, seg->seq, end);
         tcp_want_ack(st, c, TX_DUPACK);
         return why;
+    }
+    if (seg->len >= PLACE_MIN) {
+        st->place_hint = &c->s;
+        st->place_doubt = 0;
+    } else if (st->place_hint) {
+        place_doubt(st);
     }
     advance(st, c, end);
     measure_rtt(c, env->now);

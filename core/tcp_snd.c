@@ -21,6 +21,8 @@
 #include "sock_priv.h"
 
 #define GSO_MAX 65535u /* IPv4 total length; IPv6 payload length allows 40 more */
+/* Payload bytes that are to fit where LINK_BIG4 is: what programs like to write at once. */
+#define GSO_BIG 65536u
 
 uint32_t tcp_now_ts(const struct tcp *c, nsec now)
 {
@@ -292,9 +294,23 @@ static uint32_t window_left(const struct tcp *c)
     return seq_lt(c->snd.nxt, edge) ? seq_dist(c->snd.nxt, edge) : 0;
 }
 
+/* The largest super-segment, in whole segments. A write of 64 KiB is one where the link allows: its
+ * last few hundred bytes by themselves would cost as much as all the others. */
+static uint32_t gso_most(const struct stack *st, const struct tcp *c, uint32_t mss)
+{
+    if (tcp_urg_mode(c)) {
+        return mss;
+    }
+    if (st->caps & LINK_BIG4 && !is_v6(c)) {
+        return (GSO_BIG + mss - 1) / mss * mss;
+    }
+    return max_u32((GSO_MAX - 40 - TCP_HDR_MAX) / mss * mss, mss);
+}
+
 /* How much of `unsent` may go out as one (super-)segment now; 0: nothing. RFC 9293 3.7, SHLD-28;
  * nothing into a window taken back (3.8.6, SHLD-15). */
-static uint32_t allowance(struct tcp *c, uint32_t unsent, uint32_t mss, bool *limited)
+static uint32_t allowance(const struct stack *st, struct tcp *c, uint32_t unsent, uint32_t mss,
+                          bool *limited)
 {
     uint32_t inflight = tcp_inflight(c);
 
@@ -306,9 +322,8 @@ static uint32_t allowance(struct tcp *c, uint32_t unsent, uint32_t mss, bool *li
     if (min_u32(unsent, mss) > wnd) {
         return 0; /* SWS avoidance, MUST-38: a whole segment, or all there is */
     }
-    uint32_t most = tcp_urg_mode(c) ? mss : (GSO_MAX - 40 - TCP_HDR_MAX) / mss * mss;
     uint64_t quota = (uint64_t)(c->cc.cwnd - inflight) * mss;
-    uint32_t n = min_u32(min_u32(unsent, wnd), max_u32(most, mss));
+    uint32_t n = min_u32(min_u32(unsent, wnd), gso_most(st, c, mss));
     if (quota < n) {
         n = (uint32_t)quota;
         *limited = true;
@@ -459,7 +474,7 @@ void tcp_output(struct stack *st, struct env *env, struct tcp *c)
     bool more = probe_mtu(st, env, c, &sent);
     while (more && (unsent = tcp_unsent(c)) != 0) {
         uint32_t mss = bounded_mss(c);
-        uint32_t n = allowance(c, unsent, mss, &limited);
+        uint32_t n = allowance(st, c, unsent, mss, &limited);
         if (n == 0) {
             break;
         }

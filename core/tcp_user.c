@@ -16,7 +16,7 @@
 #include "isn.h"
 #include "sock_priv.h"
 
-#define SEND_CHUNK (128u << 10) /* bytes copied before the first of them is sent */
+#define SEND_CHUNK (64u << 10) /* bytes copied before the first of them is sent */
 
 uint32_t tcp_obj_size(void)
 {
@@ -296,6 +296,7 @@ int64_t tcp_send(struct stack *st, struct env *env, struct sock *s, const struct
     if ((flags & LX_MSG_OOB) && !sock_side(st, env, s)) {
         return -ERR_NOBUFS;
     }
+    ring_rewind(&c->sq);
     while (done < total) {
         uint32_t len = (uint32_t)min_u64(min_u64(total - done, SEND_CHUNK), tcp_snd_space(st, c));
         if (len == 0) {

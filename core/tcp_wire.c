@@ -116,6 +116,7 @@ enum drop tcp_seg_parse(struct tcp_seg *s, const uint8_t *p, size_t len)
     s->wnd = (uint16_t)(p[14] << 8 | p[15]);
     s->up = (uint16_t)(p[18] << 8 | p[19]);
     s->data = p + hdr_len;
+    s->place = NULL;
     s->len = (uint32_t)(len - hdr_len);
     s->gso_size = 0;
     s->hdr_len = (uint8_t)hdr_len;

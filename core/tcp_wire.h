@@ -49,6 +49,8 @@ struct sack_block {
     seq to;
 };
 
+struct rx_place;
+
 /* A segment as a value. As parsed, `data` points into the packet. */
 struct tcp_seg {
     uint16_t sport;
@@ -59,7 +61,8 @@ struct tcp_seg {
     uint16_t wnd;   /* as on the wire: unscaled */
     uint16_t up;
     const uint8_t *data;
-    uint32_t len; /* payload bytes; SYN and FIN not counted */
+    const struct rx_place *place; /* where the payload lies already (place.h); NULL: at data */
+    uint32_t len;                 /* payload bytes; SYN and FIN not counted */
     uint16_t gso_size;
     uint8_t hdr_len;
 

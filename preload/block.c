@@ -297,7 +297,11 @@ static bool drive(struct env *env, const struct block *b)
     bool drained;
     mine.owes = false;
     st->collecting = kept_is(b) ? self.set : NULL;
-    drive_turn(&the_session, env, TURN, &drained);
+    if (b->into) {
+        drive_into(&the_session, env, b->into, &drained);
+    } else {
+        drive_turn(&the_session, env, TURN, &drained);
+    }
     st->collecting = NULL;
     return drained;
 }
@@ -313,6 +317,9 @@ static enum block_result drive_for(struct env *env, const struct block *b)
             return BLOCK_GONE;
         }
         drained = drive(env, b);
+        if (b->into && b->into->done) {
+            return BLOCK_READY;
+        }
         if (!sock_ref_ok(&b->sock)) {
             return BLOCK_GONE;
         }

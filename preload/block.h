@@ -32,6 +32,9 @@ struct block {
     int kernel_fd[2];     /* descriptors of the kernel that also end the wait when readable; -1 */
     nsec deadline;        /* monotonic; NEVER: none */
     bool restart;         /* a call that SA_RESTART restarts */
+    /* where the bytes that are waited for may go at once; READY when some have landed. NULL:
+     * nowhere */
+    struct drive_into *into;
 };
 
 /*

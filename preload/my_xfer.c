@@ -22,6 +22,7 @@
 #include <sys/ioctl.h>
 
 #include "core/abi.h"
+#include "core/place.h"
 #include "preload/block.h"
 #include "preload/decide.h"
 #include "preload/hook.h"
@@ -79,11 +80,34 @@ static size_t recv_target(const struct call *c)
     return max_size(min_size(low, c->total), 1);
 }
 
+#define INTO_FLAGS (MSG_DONTWAIT | MSG_WAITALL | MSG_NOSIGNAL)
+
+/* Whether what arrives may go straight into the program's memory: a plain receive into one large
+ * buffer. */
+static bool may_land(const struct call *c, size_t n, const struct recv_info *info)
+{
+    return n == 1 && c->v[0].n >= PLACE_MIN && !info && (c->flags & ~INTO_FLAGS) == 0;
+}
+
+/* Bytes have landed: what the stream says to that, and whether the call has enough. Entered. */
+static bool landed(struct call *c, struct drive_into *into, size_t *done)
+{
+    if (into->done == 0) {
+        return false;
+    }
+    *done += into->done;
+    if (sock_ref_ok(&c->ref)) {
+        place_received(the_stack(), c->env, c->ref.s, into->done);
+    }
+    return *done >= recv_target(c) || nonblocking(c);
+}
+
 /* Entered; leaves. */
 static long recv_stream(struct call *c, size_t n, struct recv_info *info)
 {
     struct sock *s = c->ref.s;
     nsec timeout = s->opt.rcvtimeo;
+    struct drive_into into;
     struct block b = {.sock = c->ref,
                       .events = LX_POLLIN | LX_POLLRDHUP,
                       .kernel_fd = {-1, -1},
@@ -102,7 +126,17 @@ static long recv_stream(struct call *c, size_t n, struct recv_info *info)
             leave(c->env);
             return done > 0 || got == 0 ? (long)done : errno_of(got);
         }
+        into = (struct drive_into){s, c->v[0].p, c->v[0].n, 0};
+        b.into = may_land(c, n, info) ? &into : NULL;
         if (nonblocking(c)) {
+            if (!c->poked && b.into && place_likely(the_stack()) == s) {
+                bool drained;
+                drive_into(&the_session, c->env, &into, &drained);
+            }
+            if (landed(c, &into, &done)) {
+                leave(c->env);
+                return (long)done;
+            }
             if (poke(c)) {
                 continue;
             }
@@ -116,6 +150,10 @@ static long recv_stream(struct call *c, size_t n, struct recv_info *info)
             b.events |= LX_EPOLLET;
         }
         enum block_result r = block_wait(&c->env, &b);
+        if (landed(c, &into, &done)) {
+            leave(c->env);
+            return (long)done;
+        }
         if (r != BLOCK_READY) {
             leave(c->env);
             return done > 0 ? (long)done : wait_error(r);

@@ -98,28 +98,40 @@ const struct env_ops session_ops = {.emit = op_emit, .grow = op_grow, .random = 
 
 /* A turn */
 
-unsigned drive_turn(struct session *s, struct env *env, unsigned max, bool *drained)
+/* One packet, if there is one: the bytes of a bulk transfer go where they belong at once. `own`:
+ * the program's memory for that stream, or empty. *landed: what it got. */
+static int take_packet(struct session *s, struct env *env, struct sock *likely, struct mspan own,
+                       size_t *landed)
 {
-    unsigned n = 0;
+    struct rx_place pl;
     struct pkt_in in;
 
-    if (max == 0 || max > TURN_MAX) {
-        max = TURN_MAX;
-    }
-    *drained = false;
-    while (n < max) {
+    *landed = 0;
+    if (LIKELY(!likely) || !place_ready(s->stack, env, likely, own, &pl)) {
         int ret = link_recv(&s->link, scratch, &in);
-        if (ret <= 0) {
-            *drained = true;
-            if (UNLIKELY(ret == -EBADF)) {
-                s->fds_bad = true;
-            }
-            break;
+        if (ret > 0) {
+            stack_input(s->stack, env, &in);
         }
-        if (n++) {
-            lock_clock(env);
-        }
+        return ret;
+    }
+    int ret = link_recv_placed(&s->link, scratch, &pl, &in);
+    if (ret > 0 && !stack_input_placed(s->stack, env, &in, &pl, landed)) {
+        link_gather(scratch, &pl, &in);
         stack_input(s->stack, env, &in);
+    }
+    if (UNLIKELY(ret == -EFAULT)) { /* the packet is lost; its next copy goes the usual way */
+        place_forget(s->stack);
+    }
+    return ret;
+}
+
+static void turn_ends(struct session *s, struct env *env, int ret, bool *drained)
+{
+    if (ret <= 0) {
+        *drained = true;
+        if (UNLIKELY(ret == -EBADF)) {
+            s->fds_bad = true;
+        }
     }
     if (*drained && env->now >= stack_deadline(s->stack)) {
         stack_expire(s->stack, env);
@@ -127,5 +139,49 @@ unsigned drive_turn(struct session *s, struct env *env, unsigned max, bool *drai
         stack_flush(s->stack, env);
     }
     drive_seen(s, env);
+}
+
+unsigned drive_turn(struct session *s, struct env *env, unsigned max, bool *drained)
+{
+    unsigned n = 0;
+    size_t landed;
+    int ret = 1;
+
+    if (max == 0 || max > TURN_MAX) {
+        max = TURN_MAX;
+    }
+    *drained = false;
+    while (n < max) {
+        struct mspan none = {NULL, 0};
+        ret = take_packet(s, env, place_likely(s->stack), none, &landed);
+        if (ret <= 0) {
+            break;
+        }
+        if (++n < max) {
+            lock_clock(env);
+        }
+    }
+    turn_ends(s, env, ret, drained);
     return n;
+}
+
+void drive_into(struct session *s, struct env *env, struct drive_into *into, bool *drained)
+{
+    size_t landed;
+    int ret;
+
+    *drained = false;
+    do {
+        struct sock *likely = place_likely(s->stack);
+        struct mspan own = {into->p + into->done, into->n - into->done};
+        if (likely != into->sock || own.n < PLACE_MIN) {
+            own.n = 0;
+        }
+        ret = take_packet(s, env, likely, own, &landed);
+        into->done += landed;
+        if (landed) {
+            lock_clock(env);
+        }
+    } while (landed && into->done < into->n);
+    turn_ends(s, env, ret, drained);
 }

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "core/pkt.h"
+#include "core/place.h"
 
 /* The largest packet read at once: virtio header and 64 KiB. */
 #define LINK_READ_MAX 65600u
@@ -44,5 +45,10 @@ int link_send(struct link *l, const struct pkt_out *p);
 /* One packet in, into buf[0..LINK_READ_MAX). 1 with *in pointing into buf; 0: nothing there;
  * -errno. */
 int link_recv(struct link *l, uint8_t *buf, struct pkt_in *in);
+
+/* The same with the payload where `pl` says: the header and what the spans cannot hold lie in buf
+ * as if there was no gap. link_gather brings the packet together in buf, if it was another one. */
+int link_recv_placed(struct link *l, uint8_t *buf, const struct rx_place *pl, struct pkt_in *in);
+void link_gather(uint8_t *buf, const struct rx_place *pl, const struct pkt_in *in);
 
 #endif

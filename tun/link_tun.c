@@ -23,8 +23,10 @@
 #include <linux/if.h>
 #include <linux/if_tun.h>
 #include <linux/virtio_net.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/utsname.h>
 
 #include "core/check.h"
 #include "tun/sysio.h"
@@ -65,6 +67,22 @@ static int tun_set_iff(int fd, char name[16], unsigned flags, const char **step)
     return err;
 }
 
+/* Linux 6.3 takes an IPv4 total length of 0 for the length of the super-segment (BIG TCP); before,
+ * it drops it. */
+static bool takes_big(void)
+{
+    struct utsname u;
+    long major = 0;
+    long minor = 0;
+
+    if (sys_uname(&u) == 0) {
+        char *dot;
+        major = strtol(u.release, &dot, 10);
+        minor = *dot == '.' ? strtol(dot + 1, NULL, 10) : 0;
+    }
+    return major > 6 || (major == 6 && minor >= 3);
+}
+
 /* What the kernel may leave unfinished in packets to us. Returns LINK_*. */
 static uint32_t tun_offload(int fd, bool want)
 {
@@ -78,7 +96,8 @@ static uint32_t tun_offload(int fd, bool want)
     };
     for (size_t i = 0; want && i < ARRAY_LEN(tries); i++) {
         if (sys_ioctl(fd, TUNSETOFFLOAD, (const void *)tries[i].tun) == 0) {
-            return tries[i].caps;
+            return tries[i].caps & LINK_TSO4 && takes_big() ? tries[i].caps | LINK_BIG4
+                                                            : tries[i].caps;
         }
     }
     sys_ioctl(fd, TUNSETOFFLOAD, NULL);
@@ -176,11 +195,11 @@ int link_send(struct link *l, const struct pkt_out *p)
 
 /* In */
 
-int link_recv(struct link *l, uint8_t *buf, struct pkt_in *in)
+/* What a read of n bytes to buf + VNET_SKEW brought. */
+static int received(struct link *l, uint8_t *buf, long n, struct pkt_in *in)
 {
     struct virtio_net_hdr h;
 
-    long n = sys_read(l->fd, buf + VNET_SKEW, LINK_READ_MAX - VNET_SKEW);
     if (n == -EAGAIN || n == -EINTR) {
         return 0;
     }
@@ -199,4 +218,39 @@ int link_recv(struct link *l, uint8_t *buf, struct pkt_in *in)
         .gso_size = h.gso_type == VIRTIO_NET_HDR_GSO_NONE ? (uint16_t)0 : h.gso_size,
     };
     return 1;
+}
+
+int link_recv(struct link *l, uint8_t *buf, struct pkt_in *in)
+{
+    return received(l, buf, sys_read(l->fd, buf + VNET_SKEW, LINK_READ_MAX - VNET_SKEW), in);
+}
+
+int link_recv_placed(struct link *l, uint8_t *buf, const struct rx_place *pl, struct pkt_in *in)
+{
+    struct iovec v[4];
+    size_t at = VNET_SKEW + VNET_LEN + pl->hdr_len;
+    size_t n = 0;
+
+    v[n++] = (struct iovec){buf + VNET_SKEW, VNET_LEN + pl->hdr_len};
+    for (size_t i = 0; i < pl->nspan; i++) {
+        v[n++] = (struct iovec){pl->span[i].p, pl->span[i].n};
+        at += pl->span[i].n;
+    }
+    if (at < LINK_READ_MAX) {
+        v[n++] = (struct iovec){buf + at, LINK_READ_MAX - at};
+    }
+    return received(l, buf, sys_readv(l->fd, v, n), in);
+}
+
+void link_gather(uint8_t *buf, const struct rx_place *pl, const struct pkt_in *in)
+{
+    uint8_t *to = buf + VNET_SKEW + VNET_LEN + pl->hdr_len;
+    size_t left = in->len > pl->hdr_len ? in->len - pl->hdr_len : 0;
+
+    for (size_t i = 0; i < pl->nspan && left; i++) {
+        size_t n = pl->span[i].n < left ? pl->span[i].n : left;
+        memcpy(to, pl->span[i].p, n);
+        to += n;
+        left -= n;
+    }
 }

@@ -220,6 +220,19 @@ void drive_not_program(void);
  */
 unsigned drive_turn(struct session *s, struct env *env, unsigned max, bool *drained);
 
+/* The program's memory that the next bytes of a stream may be read into at once (core/place.h). */
+struct drive_into {
+    struct sock *sock;
+    uint8_t *p;
+    size_t n;
+    size_t done; /* bytes that have landed */
+};
+
+/* A turn of a thread that is receiving from into->sock and has taken all that was there: as
+ * drive_turn(1), but as long as the stream goes on, packet after packet, until `n` bytes are full.
+ * The caller says place_received. */
+void drive_into(struct session *s, struct env *env, struct drive_into *into, bool *drained);
+
 /* A wake-up address: an AF_UNIX datagram socket bound to an abstract name made of `number`. The
  * owner of a pollset keeps number in set->owner; wake_send reaches it from any member of the
  * session. */

@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <sys/utsname.h>
 #include <time.h>
 
 #include "tun/sys.h"
@@ -31,9 +32,19 @@ static inline long sys_write(int fd, const void *buf, size_t n)
     return sys3(SYS_write, fd, (long)buf, (long)n);
 }
 
+static inline long sys_readv(int fd, const struct iovec *v, size_t n)
+{
+    return sys3(SYS_readv, fd, (long)v, (long)n);
+}
+
 static inline long sys_writev(int fd, const struct iovec *v, size_t n)
 {
     return sys3(SYS_writev, fd, (long)v, (long)n);
+}
+
+static inline int sys_uname(struct utsname *u)
+{
+    return (int)sys3(SYS_uname, (long)u, 0, 0);
 }
 
 static inline int sys_open(const char *path, int flags)

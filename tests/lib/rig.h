@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 
+#include "core/place.h"
 #include "core/stack.h"
 #include "tests/lib/heap.h"
 
@@ -35,6 +36,15 @@ struct rig_pkt {
     uint8_t bytes[];
 };
 
+/* A program that receives: its memory for the next bytes of a stream (core/place.h). */
+struct rig_own {
+    struct sock *sock;
+    uint8_t *p;
+    size_t n;
+    void (*landed)(void *arg, size_t n);
+    void *arg;
+};
+
 struct rig_host {
     struct heap heap; /* first: its env leads here */
     struct rig *rig;
@@ -43,6 +53,9 @@ struct rig_host {
     struct rig_wire out; /* the wire from here to the other */
     nsec busy_until;     /* the wire's rate */
     uint64_t sent, lost;
+    bool place;         /* payload is read to its place where core says one */
+    struct rig_own own; /* that place is the program's for this socket; sock NULL: the ring */
+    uint64_t placed;    /* packets that were */
 };
 
 struct rig {

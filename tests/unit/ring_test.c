@@ -257,6 +257,60 @@ static void test_mark(void **state)
     assert_int_equal(mem_use(f->m).pages_bytes, 8192);
 }
 
+static void test_rewind(void **state)
+{
+    struct fix *f = *state;
+    ring_init(&f->r, 6000);
+    assert_int_equal(ring_reserve(&f->r, f->m, &f->h.env, 4096), 0);
+    put(f, 6000, 100);
+    ring_commit(&f->r, 6100);
+    ring_rewind(&f->r); /* not empty: nothing moves */
+    expect(f, 6000, 100);
+    ring_drop(&f->r, 100);
+    ring_rewind(&f->r);
+    struct mspan m[2];
+    assert_int_equal(ring_mspans(&f->r, 6100, 4096, m), 1);
+    assert_ptr_equal(m[0].p, f->r.data);
+    put(f, 6100, 4096);
+    ring_commit(&f->r, 10196);
+    assert_int_equal(ring_reserve(&f->r, f->m, &f->h.env, 8192), 0); /* growth keeps the shift */
+    expect(f, 6100, 4096);
+    ring_drop(&f->r, 4096);
+    ring_skip(&f->r, 70000);
+    assert_int_equal(f->r.head, 80196);
+    assert_int_equal(ring_len(&f->r), 0);
+    put(f, 80196, 50);
+    ring_commit(&f->r, 80246);
+    expect(f, 80196, 50);
+}
+
+static void test_tighten(void **state)
+{
+    struct fix *f = *state;
+    size_t big = (size_t)4 << 20;
+    assert_int_equal(ring_reserve(&f->r, f->m, &f->h.env, big), 0);
+    put(f, 0, 1000);
+    ring_commit(&f->r, 1000);
+    ring_tighten(&f->r, f->m);
+    assert_int_equal(ring_cap(&f->r), big / 2);
+    expect(f, 0, 1000);
+    ring_drop(&f->r, 1000);
+    ring_skip(&f->r, big / 4 - 500); /* bytes that lie in the upper half stay where they are */
+    put(f, big / 4 + 500, 1000000);
+    ring_commit(&f->r, big / 4 + 1000500);
+    ring_drop(&f->r, 800000);
+    ring_tighten(&f->r, f->m);
+    assert_int_equal(ring_cap(&f->r), big / 2);
+    expect(f, big / 4 + 800500, 200000);
+    ring_drop(&f->r, 200000);
+    ring_tighten(&f->r, f->m);
+    ring_tighten(&f->r, f->m);
+    ring_tighten(&f->r, f->m);
+    assert_int_equal(ring_cap(&f->r), 512 << 10); /* small enough */
+    assert_int_equal(mem_use(f->m).pages_bytes, 512 << 10);
+    assert_null(mem_check(f->m));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -268,6 +322,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_trim_remembers_half, setup, teardown),
         cmocka_unit_test_setup_teardown(test_offsets_beyond_4g, setup, teardown),
         cmocka_unit_test_setup_teardown(test_storm, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_rewind, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_tighten, setup, teardown),
         cmocka_unit_test_setup_teardown(test_mark, setup, teardown),
     };
     return cmocka_run_group_tests_name("ring", tests, NULL, NULL);

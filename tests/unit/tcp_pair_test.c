@@ -53,6 +53,20 @@ static void push(struct rig *r, unsigned i, struct end *e)
     rig_flush(r, i);
 }
 
+static uint8_t own_buf[50000];
+
+static void landed(void *arg, size_t n)
+{
+    struct end *e = arg;
+
+    for (size_t j = 0; j < n; j++) {
+        if (own_buf[j] != pattern(e->got + j, 1)) {
+            fail_msg("byte %llu differs where it landed", (unsigned long long)(e->got + j));
+        }
+    }
+    e->got += n;
+}
+
 static void pull(struct rig *r, unsigned i, struct end *e)
 {
     uint8_t buf[30000];
@@ -202,12 +216,76 @@ static void black_holes(void **state)
     tune = NULL;
 }
 
+enum placing { PLACE_RING, PLACE_OWN };
+
+/* Payload read to its place at once: into the ring, or into the memory of a program that has read
+ * all there was. */
+static void placed(uint64_t seed, struct rig_wire wire, enum placing how, bool v6)
+{
+    struct rig *r = rig_new(seed, LINK_CSUM | LINK_TSO4 | LINK_TSO6 | LINK_BIG4, NULL);
+    struct sock *l = listener(r, v6);
+    struct end a = {.s = connecting(r, v6)};
+    struct end b = {.to_send = 6000000};
+    nsec limit = r->now + 4000 * SEC;
+
+    r->host[0].out = r->host[1].out = wire;
+    r->host[0].place = true;
+    if (how == PLACE_OWN) {
+        r->host[0].own = (struct rig_own){a.s, own_buf, sizeof own_buf, landed, &a};
+    }
+    while (!(a.eof && b.eof && a.shut && b.shut)) {
+        assert_true(rig_step(r, limit));
+        if (!b.s) {
+            int err;
+            b.s = sock_accept(r->host[1].st, rig_env(r, 1), l, &err);
+        }
+        if (b.s) {
+            push(r, 1, &b);
+            pull(r, 1, &b);
+        }
+        if (tcp_state_of(a.s) != TCP_SYN_SENT) {
+            push(r, 0, &a);
+            pull(r, 0, &a);
+        }
+    }
+    assert_int_equal(a.got, b.to_send);
+    if (r->host[0].placed < (wire.loss || wire.jitter ? 3 : 20)) {
+        fail_msg("seed %llu, %d: only %llu packets were placed", (unsigned long long)seed, (int)how,
+                 (unsigned long long)r->host[0].placed);
+    }
+    sock_release(r->host[0].st, rig_env(r, 0), a.s, 0);
+    sock_release(r->host[1].st, rig_env(r, 1), b.s, 0);
+    sock_release(r->host[1].st, rig_env(r, 1), l, 0);
+    while (rig_step(r, limit)) {
+    }
+    rig_check_empty(r);
+    rig_free(r);
+}
+
+static void direct_placement(void **state)
+{
+    (void)state;
+    struct rig_wire clean = {.delay = 100 * USEC};
+    for (int how = PLACE_RING; how <= PLACE_OWN; how++) {
+        placed(1, clean, (enum placing)how, false);
+        placed(1, clean, (enum placing)how, true);
+        for (uint64_t seed = 2; seed < 20; seed++) {
+            struct rig_wire bad = {.delay = 200 * USEC,
+                                   .jitter = seed % 3 ? 0 : 300 * USEC,
+                                   .loss = (uint32_t)(seed % 4) * 10000,
+                                   .dup = seed % 2 ? 20000 : 0};
+            placed(seed, bad, (enum placing)how, seed % 2);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(clean_wire),
         cmocka_unit_test(bad_wires),
         cmocka_unit_test(black_holes),
+        cmocka_unit_test(direct_placement),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
