@@ -297,8 +297,9 @@ int64_t tcp_send(struct stack *st, struct env *env, struct sock *s, const struct
         return -ERR_NOBUFS;
     }
     ring_rewind(&c->sq);
+    uint64_t chunk = flags & LX_MSG_OOB ? total : SEND_CHUNK; /* every segment tells of the mark */
     while (done < total) {
-        uint32_t len = (uint32_t)min_u64(min_u64(total - done, SEND_CHUNK), tcp_snd_space(st, c));
+        uint32_t len = (uint32_t)min_u64(min_u64(total - done, chunk), tcp_snd_space(st, c));
         if (len == 0) {
             break;
         }
