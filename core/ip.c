@@ -23,7 +23,7 @@
 #define LOOP_MTU      65535u /* Linux: lo's 65536, less what an IPv4 length can say */
 #define LOOP_PKTS_MAX 1024u  /* Linux: netdev_max_backlog is 1000 */
 
-enum { TCP_AT_SEQ = 4, TCP_AT_FLAGS = 13, TCP_FIN_PSH = 0x09, TCP_CWR = 0x80 };
+enum { TCP_AT_SEQ = 4, TCP_AT_FLAGS = 13, TCP_FIN_PSH = 0x09 };
 
 enum drop ip_parse(const struct pkt_in *in, struct ip_hdr *out)
 {

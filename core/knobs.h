@@ -48,6 +48,7 @@
     KNOB(tcp_wmem_default, 16384, 256, 1 << 30, "bytes")              \
     KNOB(tcp_wmem_max, 4194304, 256, 1 << 30, "bytes")                \
     KNOB(tcp_fastopen, 1, 0, 0xfffff, "flags")                        \
+    KNOB(tcp_fastopen_blackhole_timeout_sec, 0, 0, 1 << 24, "s")      \
     KNOB(tcp_mtu_probing, 0, 0, 2, "mode")                            \
     KNOB(tcp_base_mss, 1024, 48, 65535, "bytes")                      \
     KNOB(tcp_mtu_probe_floor, 48, 48, 65535, "bytes")                 \

@@ -500,7 +500,9 @@ int sock_route(const struct stack *st, const struct sock *s, struct endpoint *to
     return addr_is_loopback(src) && !ip_is_local(st, &to->addr) ? -ERR_INVAL : 0;
 }
 
-static int connect_tcp(struct stack *st, struct env *env, struct sock *s, struct endpoint to)
+/* `first`: what goes with the SYN, or NULL. */
+static int connect_tcp(struct stack *st, struct env *env, struct sock *s, struct endpoint to,
+                       struct tcp_first *first)
 {
     struct addr src;
     int err = sock_route(st, s, &to, &src);
@@ -522,15 +524,15 @@ static int connect_tcp(struct stack *st, struct env *env, struct sock *s, struct
     err = demux_add_conn(st, env, s);
     if (err == 0) {
         s->connected = true;
-        err = tcp_open(st, env, s);
+        err = tcp_open(st, env, s, first);
     } else if (err == -ERR_ADDRINUSE) {
         err = -ERR_ADDRNOTAVAIL;
     }
-    if (err != 0) {
+    if (err < 0) {
         sock_forget_peer(st, s);
         return err;
     }
-    return -ERR_INPROGRESS;
+    return err ? 0 : -ERR_INPROGRESS; /* 1: it waits for data */
 }
 
 /* A connect on a socket that has been connecting before. Once the failure has been told, it may try
@@ -594,7 +596,7 @@ static int do_connect(struct stack *st, struct env *env, struct sock *s, const s
     if (tcp_state_of(s) != TCP_CLOSED || s->connected) {
         return connect_tcp_again(st, env, s);
     }
-    return connect_tcp(st, env, s, *to);
+    return connect_tcp(st, env, s, *to, NULL);
 }
 
 int sock_connect(struct stack *st, struct env *env, struct sock *s, const struct endpoint *to)
@@ -610,15 +612,37 @@ int sock_connect(struct stack *st, struct env *env, struct sock *s, const struct
 
 /* --- data --- */
 
+/* MSG_FASTOPEN: a connect and a send in one. 0: the connection is there, send. */
+static int64_t send_opening(struct stack *st, struct env *env, struct sock *s,
+                            struct tcp_first *first, const struct endpoint *to)
+{
+    if (!(st->knobs.tcp_fastopen & TFO_CLIENT)) {
+        return -ERR_OPNOTSUPP;
+    }
+    if (tcp_state_of(s) != TCP_CLOSED || s->connected) {
+        int err = connect_tcp_again(st, env, s);
+        bool deferred = err == -ERR_ISCONN && tcp_state_of(s) == TCP_SYN_SENT;
+        return deferred ? 0 : err;
+    }
+    if (!to) {
+        return -ERR_INVAL;
+    }
+    int err = connect_tcp(st, env, s, *to, first);
+    return first->taken ? (int64_t)first->taken : err;
+}
+
 static int64_t do_send(struct stack *st, struct env *env, struct sock *s, const struct span *v,
                        size_t n, uint32_t flags, const struct endpoint *to)
 {
     if (!is_tcp(s)) {
         return udp_send(st, env, s, v, n, flags, to);
     }
-    if ((flags & LX_MSG_FASTOPEN) != 0 && to && tcp_state_of(s) == TCP_CLOSED && !s->connected) {
-        /* RFC 7413 4.2: without a cookie it is a connect, and the data follows. */
-        return connect_tcp(st, env, s, *to);
+    if (UNLIKELY(flags & LX_MSG_FASTOPEN)) {
+        struct tcp_first first = {.v = v, .n = n, .waits = !(flags & LX_MSG_DONTWAIT)};
+        int64_t done = send_opening(st, env, s, &first, to);
+        if (done) {
+            return done;
+        }
     }
     return tcp_send(st, env, s, v, n, flags);
 }
@@ -632,6 +656,11 @@ int64_t sock_send(struct stack *st, struct env *env, struct sock *s, const struc
     struct sock_call c = sock_call(EVC_SEND, s, span_total(v, n), (uint16_t)flags);
     record_try(st, env, s, &c, flags, ret);
     return ret;
+}
+
+bool sock_opening(const struct sock *s)
+{
+    return is_tcp(s) && tcp_opening(s);
 }
 
 int64_t sock_recv(struct stack *st, struct env *env, struct sock *s, struct mspan *v, size_t n,

@@ -208,9 +208,15 @@ struct sock *sock_accept(struct stack *st, struct env *env, struct sock *s, int 
 int sock_connect(struct stack *st, struct env *env, struct sock *s, const struct endpoint *to);
 
 /* send family: bytes taken (maybe fewer than offered), or -ERR_*. `to`: destination or NULL. PIPE
- * never raises a signal here; the caller does. */
+ * never raises a signal here; the caller does. LX_MSG_DONTWAIT says that the caller will not wait.
+ * LX_MSG_FASTOPEN on a new TCP socket connects as well: bytes that went with the SYN, or
+ * -ERR_INPROGRESS; while sock_opening, a caller who blocks waits for OUT and then goes on without
+ * the flag. OPNOTSUPP when tcp_fastopen has no client. */
 int64_t sock_send(struct stack *st, struct env *env, struct sock *s, const struct span *v, size_t n,
                   uint32_t flags, const struct endpoint *to);
+
+/* Whether a TCP connection is on its way, its SYN sent. */
+bool sock_opening(const struct sock *s);
 
 /* recv family: bytes, 0 at the end of the stream, or -ERR_*. `info` may be NULL. Honours PEEK,
  * TRUNC, OOB, ERRQUEUE; WAITALL and DONTWAIT are the caller's. */

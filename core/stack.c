@@ -92,7 +92,7 @@ struct stack *stack_init(void *base, void *at, size_t size_max, const struct sta
         [MEM_TCP] = tcp_obj_size(),         [MEM_UDP] = sizeof(struct udp),
         [MEM_DGRAM] = sizeof(struct dgram), [MEM_POLLSET] = sizeof(struct pollset),
         [MEM_WATCH] = sizeof(struct watch), [MEM_FRAG] = sizeof(struct frag),
-        [MEM_SIDE] = sizeof(struct side),
+        [MEM_SIDE] = sizeof(struct side),   [MEM_TFO] = sizeof(struct tfo_listener),
     };
     st->mem = mem_init(base, (uint8_t *)at + own + ring, size_max, sizes, cfg->mem_limit, env);
     if (!st->mem || demux_init(st, env) != 0) {

@@ -29,6 +29,7 @@
 #include "pollset.h"
 #include "sock.h"
 #include "stats.h"
+#include "tcp_fastopen.h"
 #include "timer.h"
 
 #define STACK_MAGIC     UINT64_C(0x314e4944544e4153)
@@ -133,6 +134,8 @@ struct stack {
     uint32_t pmtu_nlocked; /* entries with `locked` */
     uint16_t pmtu_gen;     /* counts changes */
     struct timer pmtu_timer;
+
+    struct tfo tfo; /* tcp_fastopen.c */
 
     struct mcast mcast[STACK_MCAST_MAX];
     uint64_t dgram_number;

@@ -56,8 +56,18 @@ int tcp_listen(struct stack *st, struct env *env, struct sock *s, int backlog);
  * INVAL, or the child's error. */
 struct sock *tcp_accept(struct stack *st, struct env *env, struct sock *s, int *err);
 
-/* OPEN, active: the flow is complete and entered in demux; sends the SYN. 0 or -ERR_NOBUFS. */
-int tcp_open(struct stack *st, struct env *env, struct sock *s);
+/* What goes with the opening: the first bytes (RFC 7413). */
+struct tcp_first {
+    const struct span *v;
+    size_t n;
+    bool waits;     /* the caller blocks until the connection is there */
+    uint64_t taken; /* out: how many of them the SYN carries */
+};
+
+/* OPEN, active: the flow is complete and entered in demux; sends the SYN, and with `f` (or NULL)
+ * whatever of it Fast Open lets go with the SYN. 0; 1: TCP_FASTOPEN_CONNECT, the SYN waits for the
+ * first send; -ERR_NOBUFS. */
+int tcp_open(struct stack *st, struct env *env, struct sock *s, struct tcp_first *f);
 
 /* What a further connect() is answered: ALREADY, ISCONN, 0 (once, on completion), or the error
  * that ended the attempt. */
@@ -65,6 +75,10 @@ int tcp_connect_again(struct stack *st, struct env *env, struct sock *s);
 
 /* connect(AF_UNSPEC): aborts and is as new. */
 int tcp_disconnect(struct stack *st, struct env *env, struct sock *s);
+
+/* Whether the connection is on its way: a caller who blocks waits for OUT before its send is over.
+ */
+bool tcp_opening(const struct sock *s);
 
 int64_t tcp_send(struct stack *st, struct env *env, struct sock *s, const struct span *v, size_t n,
                  uint32_t flags);

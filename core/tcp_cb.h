@@ -29,6 +29,8 @@
 #include "timer.h"
 #include "view.h"
 
+#define DELACK_MAX (200 * MSEC) /* RFC 9293 3.8.6.3 MUST-40, SHLD-18: under 0.5 s */
+
 /* The logical timers behind the one deadline of a connection. Each is a time or NEVER. */
 enum tcp_timer_kind {
     TT_RTO,     /* retransmission, of data, SYN, SYN-ACK or FIN */
@@ -76,6 +78,19 @@ struct tcp {
     bool cork    : 1;
     bool more    : 1; /* the last send had MSG_MORE */
     bool inq_opt : 1;
+
+    /* Fast Open (tcp_fastopen.c) */
+    bool fastopen_connect        : 1; /* TCP_FASTOPEN_CONNECT */
+    bool fastopen_no_cookie      : 1; /* TCP_FASTOPEN_NO_COOKIE */
+    bool defer_connect           : 1; /* SYN-SENT, but the SYN waits for the first data */
+    bool syn_fastopen            : 1; /* our SYN had the option */
+    bool syn_fastopen_exp        : 1; /* ... in its experimental form */
+    bool syn_fastopen_ch         : 1; /* the first after a time of being switched off */
+    bool syn_data                : 1; /* our SYN had data */
+    bool syn_data_acked          : 1; /* a SYN's data was taken: by the peer or by us */
+    bool fo_child                : 1; /* made by Fast Open; its handshake goes on */
+    bool write_pending           : 1; /* a send waits for the connection: the ACK may ride on it */
+    uint8_t fastopen_client_fail : 2;
     uint8_t ack_why; /* enum tx_reason of the acknowledgment that is wanted */
 
     seq iss;
@@ -201,6 +216,7 @@ struct tcp {
 
     /* LISTEN and its children */
     struct tcp *parent;
+    struct tfo_listener *fo;     /* owned; NULL: it has none */
     struct tcp *q_next, *q_prev; /* among the parent's half-open or accept queue */
     struct tcp *half_head, *half_tail;
     struct tcp *acc_head, *acc_tail;
@@ -227,6 +243,12 @@ static inline struct tcp *tcp_of(struct sock *s)
 static inline const struct tcp *tcp_of_const(const struct sock *s)
 {
     return (const struct tcp *)s;
+}
+
+/* Our SYN is not acknowledged yet. */
+static inline bool tcp_syn_out(const struct tcp *c)
+{
+    return c->tx.n && seq_eq(c->snd.una, c->iss);
 }
 
 /* RFC 9293 3.3.2: from ESTABLISHED on. */
@@ -318,6 +340,8 @@ void tcp_timers_off(struct stack *st, struct tcp *c);
 void tcp_timers_rearm(struct stack *st, struct tcp *c); /* recovery */
 /* The retransmission timer for what is in flight, or off; TLP instead where it applies. */
 void tcp_arm_rto(struct stack *st, struct env *env, struct tcp *c);
+/* The SYN or SYN-ACK in flight once more, plain. */
+void tcp_resend_syn(struct stack *st, struct env *env, struct tcp *c, enum tx_reason why);
 void tcp_arm_keep(struct stack *st, struct env *env, struct tcp *c);
 void tcp_arm_persist(struct stack *st, struct env *env, struct tcp *c);
 
@@ -327,6 +351,9 @@ void tcp_output(struct stack *st, struct env *env, struct tcp *c);
 /* An acknowledgment, now. */
 void tcp_send_ack(struct stack *st, struct env *env, struct tcp *c, enum tx_reason why);
 void tcp_send_syn(struct stack *st, struct env *env, struct tcp *c, enum tx_reason why);
+/* The first SYN or SYN-ACK: with a Fast Open option (not NULL) and `len` bytes of data. */
+void tcp_send_syn_with(struct stack *st, struct env *env, struct tcp *c, enum tx_reason why,
+                       const struct tfo_cookie *fo, uint32_t len);
 /* A segment outside the window that makes the peer answer: zero-window probe, keepalive. */
 void tcp_send_probe(struct stack *st, struct env *env, struct tcp *c, enum tx_reason why);
 void tcp_send_rst(struct stack *st, struct env *env, struct tcp *c);

@@ -18,9 +18,10 @@
 #include "pmtu.h"
 #include "pollset.h"
 
+/* Linux, not RFC: also a child of Fast Open that nobody has accepted. */
 static bool is_opening(const struct tcp *c)
 {
-    return c->state == TCP_SYN_SENT || (c->state == TCP_SYN_RCVD && !c->passive);
+    return tcp_opening(&c->s) || (c->fo_child && c->in_accept);
 }
 
 /* RFC 6069 4.2, TCP-LCD: at the earliest what one doubling less would have been. */
@@ -66,6 +67,11 @@ bool tcp_icmp_error(struct stack *st, struct env *env, struct sock *s, seq at, e
 /* Whether what is in flight at that number would be too large for the path: RFC 5927 7.2. */
 static bool is_in_flight(const struct tcp *c, seq at, uint32_t mtu)
 {
+    bool syn_data = c->state == TCP_SYN_SENT && c->syn_data;
+    if (syn_data && seq_geq(at, c->snd.una) && seq_lt(at, c->snd.nxt)) {
+        uint32_t len = seq_dist(c->snd_base, c->snd.nxt);
+        return tcp_mtu_of(c, len + TCP_HDR_MAX - TCP_HDR_MIN) > mtu;
+    }
     if (!tcp_synchronized(c) || c->state == TCP_TIME_WAIT || !c->tx.n || seq_lt(at, c->snd.una) ||
         seq_geq(at, c->snd.nxt)) {
         return false;
@@ -88,6 +94,10 @@ bool tcp_icmp_pmtu(struct stack *st, struct env *env, struct sock *s, seq at, ui
     }
     uint32_t was = c->snd.mss;
     pmtu_learn(st, env, &s->flow.raddr, mtu, told < mtu);
+    if (c->state == TCP_SYN_SENT) {
+        tfo_pmtu(st, env, c);
+        return true;
+    }
     tcp_sync_mss(st, c);
     tcp_smaller(st, env, c, was, TX_PMTU);
     return true;

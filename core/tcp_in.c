@@ -72,6 +72,7 @@ static void syn_acked(struct stack *st, struct env *env, struct tcp *c)
         txq_pop(&c->tx);
         txq_idle(&c->tx, st->mem);
     }
+    c->info.delivered++;
     c->snd.una = c->snd_base;
     c->backoff = 0;
     c->retries = 0;
@@ -85,14 +86,56 @@ void tcp_established(struct stack *st, struct env *env, struct tcp *c)
     uint32_t iw = (uint32_t)st->knobs.user_init_cwnd;
 
     tcp_to(st, env, c, TCP_ESTABLISHED);
+    tcp_arm_keep(st, env, c);
+    if (c->fo_child) { /* it has been sending already */
+        tfo_left(st, env, c, false);
+        return;
+    }
     if (c->info.total_retrans > 1) {
         iw = 1; /* RFC 5681 3.1: the SYN was lost more than once */
     }
     tcp_cc_start(st, c, c->cc.algo, iw, env->now);
     c->high_seq = c->snd.nxt;
     c->usage_seq = c->snd.nxt;
-    c->snd_at = env->now;
-    tcp_arm_keep(st, env, c);
+    c->snd_at = c->rcv_at = env->now;
+}
+
+/* Linux, not RFC: a SYN-ACK that echoes no time of ours is not an answer to our SYN. */
+static bool echo_is_ours(const struct tcp *c, const struct tcp_seg *seg, nsec now)
+{
+    if (!c->ts_ok || !seg->has_ts || !seg->ts_ecr) {
+        return true;
+    }
+    return (int32_t)(seg->ts_ecr - tcp_now_ts(c, c->info.state_since)) >= 0 &&
+           (int32_t)(tcp_now_ts(c, now) - seg->ts_ecr) >= 0;
+}
+
+/* Linux, not RFC: a send waits and will carry the acknowledgment. */
+static void delay_for_writer(struct stack *st, struct env *env, struct tcp *c)
+{
+    if (c->write_pending && c->want_ack) {
+        c->want_ack = false;
+        c->ato = (nsec)st->knobs.user_delack_min_ms * MSEC;
+        tcp_enter_quickack(c, 16);
+        tcp_timer_set(st, env, c, TT_DELACK, env->now + DELACK_MAX);
+    }
+    c->write_pending = false;
+}
+
+/* RFC 9293 3.5: both ends opened. */
+static enum drop simultaneous_open(struct stack *st, struct env *env, struct tcp *c)
+{
+    if (c->defer_connect) { /* our SYN was still waiting for data: it goes without */
+        if (txq_push(&c->tx, st->mem, env, c->iss, c->snd.nxt, 1, env->now)) {
+            return DROP_NO_MEMORY;
+        }
+        c->defer_connect = false;
+    }
+    tcp_to(st, env, c, TCP_SYN_RCVD);
+    txq_at(&c->tx, 0)->at = env->now;
+    tcp_send_syn(st, env, c, TX_SYNACK);
+    tcp_timer_set(st, env, c, TT_RTO, env->now + tcp_rto(st, c));
+    return DROP_NONE;
 }
 
 static enum drop in_text(struct stack *st, struct env *env, struct tcp *c, struct tcp_seg *seg);
@@ -115,6 +158,10 @@ static enum drop in_syn_sent(struct stack *st, struct env *env, struct tcp *c,
     bool ack_ok = false;
 
     if (seg->flags & TCP_ACK) { /* first */
+        if (c->defer_connect || !echo_is_ours(c, seg, env->now)) {
+            tcp_reply_rst(st, env, ip, seg);
+            return DROP_TCP_ACK;
+        }
         if (seq_leq(seg->ack, c->iss) || seq_gt(seg->ack, c->snd.nxt)) {
             tcp_reply_rst(st, env, ip, seg);
             if (c->retries == 0) { /* Linux, not RFC: the old connection is gone now, try again */
@@ -141,18 +188,16 @@ static enum drop in_syn_sent(struct stack *st, struct env *env, struct tcp *c,
         tcp_established(st, env, c);
         sock_notify(st, &c->s, LX_POLLOUT | LX_POLLWRNORM);
         tcp_want_ack(st, c, TX_ACK);
+        bool text = !(c->syn_fastopen || c->syn_data) || tfo_synack(st, env, c, seg);
+        delay_for_writer(st, env, c);
         tcp_want_out(st, c);
-        if (seg->len || seg->flags & TCP_FIN) { /* RFC 9293; Linux leaves it to be sent again */
-            strip_syn(seg);
+        if (text && (seg->len || seg->flags & TCP_FIN)) {
+            strip_syn(seg); /* RFC 9293; Linux leaves it to be sent again unless Fast Open asked */
             return in_text(st, env, c, seg);
         }
-    } else { /* simultaneous open, MUST-10 */
-        tcp_to(st, env, c, TCP_SYN_RCVD);
-        txq_at(&c->tx, 0)->at = env->now;
-        tcp_send_syn(st, env, c, TX_SYNACK);
-        tcp_timer_set(st, env, c, TT_RTO, env->now + tcp_rto(st, c));
+        return DROP_NONE;
     }
-    return DROP_NONE;
+    return simultaneous_open(st, env, c); /* MUST-10 */
 }
 
 /* ---- TIME-WAIT */
@@ -276,6 +321,7 @@ static enum drop in_rst(struct stack *st, struct env *env, struct tcp *c, const 
         err = ERR_CONNRESET;
     }
     st->stats.TcpEstabResets += c->state == TCP_ESTABLISHED || c->state == TCP_CLOSE_WAIT;
+    tfo_left(st, env, c, true);
     tcp_done(st, env, c, err);
     return DROP_NONE;
 }
@@ -308,6 +354,9 @@ static enum drop ack_syn_rcvd(struct stack *st, struct env *env, struct tcp *c,
     st->stats.TcpPassiveOpens += c->passive;
     if (c->fin_queued) {
         tcp_to(st, env, c, TCP_FIN_WAIT_1);
+    }
+    if (c->tx.n) { /* data went with or behind the SYN */
+        tcp_arm_rto(st, env, c);
     }
     tcp_want_out(st, c);
     return DROP_NONE;
@@ -357,6 +406,10 @@ static enum drop in_ack(struct stack *st, struct env *env, struct tcp *c, const 
     enum drop why = DROP_NONE;
     if (!tcp_ack_in(st, env, c, seg, &why)) {
         return why;
+    }
+    if (UNLIKELY(c->fo_child) && !tcp_syn_out(c)) { /* closed before its handshake was over */
+        c->info.delivered++;
+        tfo_left(st, env, c, false);
     }
     if (c->fin_sent && seq_gt(c->snd.una, c->fin_seq)) {
         *gone = fin_acked(st, env, c);
@@ -457,6 +510,7 @@ static enum drop in_synchronized(struct stack *st, struct env *env, struct tcp *
         return DROP_TCP_SYN;
     }
     if (seg->flags & TCP_SYN) { /* a simultaneous open's SYN,ACK, or the SYN once more */
+        tcp_rcv_dsack(st, c, seg->seq, seq_add(seg->seq, 1));
         strip_syn(seg);
         if (!(seg->flags & TCP_ACK)) {
             tcp_send_syn(st, env, c, TX_SYNACK);

@@ -61,7 +61,9 @@ void tcp_listen_forget(struct stack *st, struct tcp *child)
         l->nacc--;
     }
     child->half_open = child->in_accept = false;
-    child->parent = NULL;
+    if (!child->fo_child) { /* whose listener counts it until its handshake is over */
+        child->parent = NULL;
+    }
 }
 
 int tcp_listen(struct stack *st, struct env *env, struct sock *s, int backlog)
@@ -70,10 +72,11 @@ int tcp_listen(struct stack *st, struct env *env, struct sock *s, int backlog)
     uint32_t max = (uint32_t)st->knobs.somaxconn;
 
     c->backlog = backlog < 0 || (uint32_t)backlog > max ? max : (uint32_t)backlog;
-    if (c->state != TCP_LISTEN) {
-        tcp_to(st, env, c, TCP_LISTEN);
+    if (c->state == TCP_LISTEN) {
+        return 0;
     }
-    return 0;
+    tcp_to(st, env, c, TCP_LISTEN);
+    return tfo_listen(st, env, c);
 }
 
 struct sock *tcp_accept(struct stack *st, struct env *env, struct sock *s, int *err)
@@ -169,6 +172,28 @@ static struct tcp *new_child(struct stack *st, struct env *env, struct tcp *l,
     return c;
 }
 
+/* RFC 7413 4.1.2: the child takes the SYN's data and needs no handshake to be accepted. */
+static bool open_fast(struct stack *st, struct env *env, struct tcp *c, const struct tcp_seg *seg)
+{
+    if (!tfo_take(st, env, c, seg)) {
+        st->stats.TcpFastOpenPassiveFail++;
+        return false;
+    }
+    c->fo_child = true;
+    c->syn_data_acked = seg->len > 0;
+    c->parent->fo->qlen++;
+    st->stats.TcpFastOpenPassive++;
+    return true;
+}
+
+static void to_accept_queue(struct stack *st, struct tcp *l, struct tcp *c)
+{
+    c->in_accept = true;
+    enqueue(&l->acc_head, &l->acc_tail, c);
+    l->nacc++;
+    sock_notify(st, &l->s, LX_POLLIN | LX_POLLRDNORM);
+}
+
 static enum drop admit(const struct tcp *l, const struct tcp_seg *seg)
 {
     if ((seg->flags & (TCP_SYN | TCP_FIN)) != TCP_SYN) {
@@ -193,6 +218,8 @@ static enum drop take_syn(struct stack *st, struct env *env, struct tcp *l, cons
         st->stats.TcpListenOverflows += why == DROP_TCP_BACKLOG;
         return why;
     }
+    struct tfo_cookie answer;
+    bool fast = tfo_admit(st, env, l, ip, seg, &answer);
     struct tcp *c = new_child(st, env, l, ip, seg);
     if (!c) {
         return DROP_NO_MEMORY;
@@ -201,16 +228,22 @@ static enum drop take_syn(struct stack *st, struct env *env, struct tcp *l, cons
     tcp_to(st, env, c, TCP_SYN_RCVD);
     open_child(st, env, c, seg);
     c->parent = l;
-    c->half_open = true;
-    enqueue(&l->half_head, &l->half_tail, c);
-    l->nhalf++;
-    if (txq_push(&c->tx, st->mem, env, c->iss, c->snd.nxt, 1, env->now)) {
+    fast = fast && open_fast(st, env, c, seg);
+    if (!fast) {
+        c->half_open = true;
+        enqueue(&l->half_head, &l->half_tail, c);
+        l->nhalf++;
+    }
+    if (txq_push(&c->tx, st->mem, env, c->iss, c->snd.nxt, !fast, env->now)) {
         tcp_done(st, env, c, ERR_NOBUFS);
         st->touching2 = NULL;
         return DROP_NO_MEMORY;
     }
-    tcp_send_syn(st, env, c, TX_SYNACK);
+    tcp_send_syn_with(st, env, c, TX_SYNACK, &answer, 0);
     tcp_timer_set(st, env, c, TT_RTO, env->now + RTO_INITIAL);
+    if (fast) {
+        to_accept_queue(st, l, c);
+    }
     st->touching2 = NULL;
     return DROP_NONE;
 }
@@ -236,7 +269,7 @@ bool tcp_listen_complete(struct stack *st, struct env *env, struct tcp *c)
     struct tcp *l = c->parent;
 
     (void)env;
-    if (!l) {
+    if (!l || c->fo_child) {
         return true;
     }
     if (l->nacc > l->backlog) {
@@ -248,10 +281,7 @@ bool tcp_listen_complete(struct stack *st, struct env *env, struct tcp *c)
     dequeue(&l->half_head, &l->half_tail, c);
     l->nhalf--;
     c->half_open = false;
-    c->in_accept = true;
-    enqueue(&l->acc_head, &l->acc_tail, c);
-    l->nacc++;
-    sock_notify(st, &l->s, LX_POLLIN | LX_POLLRDNORM);
+    to_accept_queue(st, l, c);
     st->touching2 = NULL;
     return true;
 }
@@ -275,16 +305,24 @@ void tcp_listen_close(struct stack *st, struct env *env, struct tcp *l)
 {
     drop_children(st, env, &l->half_head);
     drop_children(st, env, &l->acc_head);
+    tfo_orphan(st, l);
 }
 
 void tcp_rebuild_queues(struct stack *st, struct env *env)
 {
     struct tcp *c = NULL;
 
+    tfo_rebuild(st);
     while ((c = mem_obj_next(st->mem, MEM_TCP, c)) != NULL) {
         struct tcp *l = c->parent;
+        bool known = l && sock_live(st, &l->s) && l->state == TCP_LISTEN;
+        c->fo_child = c->fo_child && known && l->fo;
+        l = known || c->half_open || c->in_accept ? l : NULL;
+        if (c->fo_child) {
+            l->fo->qlen++;
+        }
         if (!l || !(c->half_open || c->in_accept)) {
-            c->parent = NULL;
+            c->parent = c->fo_child ? l : NULL;
             c->half_open = c->in_accept = false;
         } else if (!sock_live(st, &l->s) || l->state != TCP_LISTEN) {
             c->parent = NULL;

@@ -4,7 +4,7 @@
  * Level IPPROTO_TCP of getsockopt and setsockopt, the STATUS call (TCP_INFO), and the ioctls.
  * Values, lengths, bounds and errors are Linux's (net/ipv4/tcp.c as a fact, tcp(7)).
  *
- * Deliberately missing: TCP_MD5SIG, TCP_FASTOPEN*, TCP_ULP, TCP_REPAIR: they answer ENOPROTOOPT.
+ * Deliberately missing: TCP_MD5SIG, TCP_ULP, TCP_REPAIR: they answer ENOPROTOOPT.
  */
 #include "tcp_cb.h"
 
@@ -161,6 +161,10 @@ static int set_int(struct stack *st, struct env *env, struct tcp *c, int name, i
     case LX_TCP_INQ:
         c->inq_opt = v == 1;
         return v == 0 || v == 1 ? 0 : -ERR_INVAL;
+    case LX_TCP_FASTOPEN:
+    case LX_TCP_FASTOPEN_CONNECT:
+    case LX_TCP_FASTOPEN_NO_COOKIE:
+        return tfo_setopt(st, env, c, name, v);
     default:
         return -ERR_NOPROTOOPT;
     }
@@ -174,6 +178,9 @@ int tcp_setopt(struct stack *st, struct env *env, struct sock *s, int name, cons
     (void)privileged;
     if (name == LX_TCP_CONGESTION) {
         return set_congestion(st, env, tcp_of(s), val, len);
+    }
+    if (name == LX_TCP_FASTOPEN_KEY) {
+        return tfo_set_key(st, env, tcp_of(s), val, len);
     }
     if (len < sizeof v) {
         return -ERR_INVAL;
@@ -197,7 +204,8 @@ static uint32_t usec(nsec t)
 static uint8_t info_options(const struct tcp *c)
 {
     return (uint8_t)((c->ts_ok ? LX_TCPI_OPT_TIMESTAMPS : 0) | (c->sack_ok ? LX_TCPI_OPT_SACK : 0) |
-                     (c->ws_ok ? LX_TCPI_OPT_WSCALE : 0));
+                     (c->ws_ok ? LX_TCPI_OPT_WSCALE : 0) |
+                     (c->syn_data_acked ? LX_TCPI_OPT_SYN_DATA : 0));
 }
 
 static void info_send(const struct stack *st, const struct tcp *c, struct lx_tcp_info *i, nsec now)
@@ -265,6 +273,7 @@ void tcp_fill_info(const struct stack *st, const struct tcp *c, struct lx_tcp_in
     i->tcpi_options = info_options(c);
     i->tcpi_snd_wscale = c->snd.scale & 15u;
     i->tcpi_rcv_wscale = c->rcv.scale & 15u;
+    i->tcpi_fastopen_client_fail = c->fastopen_client_fail & 3u;
     i->tcpi_rto = usec(tcp_rto(st, c));
     i->tcpi_ato = usec(c->ato);
     info_send(st, c, i, now);
@@ -324,6 +333,11 @@ static int get_int(const struct stack *st, const struct tcp *c, int name, int *v
     case LX_TCP_INQ:
         *v = c->inq_opt;
         return 0;
+    case LX_TCP_FASTOPEN:
+    case LX_TCP_FASTOPEN_CONNECT:
+    case LX_TCP_FASTOPEN_NO_COOKIE:
+        *v = tfo_getopt(c, name);
+        return 0;
     default:
         return -ERR_NOPROTOOPT;
     }
@@ -344,6 +358,9 @@ int tcp_getopt(struct stack *st, struct env *env, struct sock *s, int name, void
         const char *algo = tcp_cc_ops(c->cc.algo)->name;
         memcpy(text, algo, min_size(strlen(algo), sizeof text - 1));
         return give(val, len, text, sizeof text);
+    }
+    if (name == LX_TCP_FASTOPEN_KEY) {
+        return tfo_get_key(st, c, val, len);
     }
     if (name == LX_TCP_CC_INFO) {
         *len = 0;

@@ -27,7 +27,6 @@
 #include "place.h"
 
 #define QUICKACKS_MAX 16u
-#define DELACK_MAX    (200 * MSEC) /* RFC 9293 3.8.6.3 MUST-40, SHLD-18: under 0.5 s */
 #define MAX_WINDOW    ((uint32_t)MEM_PAGE << MEM_ORDER_MAX)
 
 static uint32_t round_down(uint32_t n, uint32_t to)

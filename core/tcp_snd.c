@@ -106,7 +106,8 @@ static int xmit(struct stack *st, struct env *env, struct tcp *c, struct tcp_seg
     p.gso_size = 0;
     uint32_t mss = c->snd.mss;
     if (seg->len) {
-        p.nspan = (uint8_t)ring_spans(&c->sq, tcp_sq_off(c, seg->seq), seg->len, p.span);
+        seq data = seq_add(seg->seq, !!(seg->flags & TCP_SYN));
+        p.nspan = (uint8_t)ring_spans(&c->sq, tcp_sq_off(c, data), seg->len, p.span);
         if (why == TX_MTU) {
             mss = seg->len; /* the probe goes whole */
         } else if (seg->nsack) {
@@ -195,9 +196,10 @@ void tcp_challenge(struct stack *st, struct env *env, struct tcp *c, enum tx_rea
     tcp_send_ack(st, env, c, why);
 }
 
-void tcp_send_syn(struct stack *st, struct env *env, struct tcp *c, enum tx_reason why)
+void tcp_send_syn_with(struct stack *st, struct env *env, struct tcp *c, enum tx_reason why,
+                       const struct tfo_cookie *fo, uint32_t len)
 {
-    bool answer = c->state == TCP_SYN_RCVD;
+    bool answer = c->state != TCP_SYN_SENT;
     struct tcp_seg seg = {
         .flags = answer ? TCP_SYN | TCP_ACK : TCP_SYN,
         .seq = c->iss,
@@ -206,8 +208,17 @@ void tcp_send_syn(struct stack *st, struct env *env, struct tcp *c, enum tx_reas
         .has_sack_ok = c->sack_ok,
         .has_wscale = c->ws_ok,
         .wscale = c->rcv.scale,
+        .len = len,
     };
+    if (fo) {
+        seg.fo = *fo;
+    }
     xmit(st, env, c, &seg, why);
+}
+
+void tcp_send_syn(struct stack *st, struct env *env, struct tcp *c, enum tx_reason why)
+{
+    tcp_send_syn_with(st, env, c, why, NULL, 0);
 }
 
 void tcp_send_rst(struct stack *st, struct env *env, struct tcp *c)
@@ -439,7 +450,8 @@ static bool fin_due(const struct tcp *c)
 static bool may_send(const struct tcp *c)
 {
     return c->state == TCP_ESTABLISHED || c->state == TCP_CLOSE_WAIT ||
-           c->state == TCP_FIN_WAIT_1 || c->state == TCP_LAST_ACK || c->state == TCP_CLOSING;
+           c->state == TCP_FIN_WAIT_1 || c->state == TCP_LAST_ACK || c->state == TCP_CLOSING ||
+           c->fo_child;
 }
 
 /* A probe of the path's MTU, if one is due. False: it is, but must wait for what is in flight. */

@@ -218,8 +218,9 @@ static bool rto_exhausted(struct stack *st, struct env *env, struct tcp *c)
         unsigned max = (unsigned)(c->syncnt ? c->syncnt : st->knobs.tcp_syn_retries);
         over = c->retries >= max + (unsigned)st->knobs.tcp_syn_linear_timeouts ||
                timed_out(st, c, env->now, max, RTO_INITIAL);
-    } else if (c->state == TCP_SYN_RCVD) {
-        over = c->retries >= (unsigned)(c->syncnt ? c->syncnt : st->knobs.tcp_synack_retries);
+    } else if (tcp_syn_out(c)) { /* Linux, not RFC: one more for Fast Open */
+        over = c->retries >=
+               c->fo_child + (unsigned)(c->syncnt ? c->syncnt : st->knobs.tcp_synack_retries);
     } else if (c->snd.wnd == 0 && !c->s.orphan) {
         over = shrunk_window_over(st, c, env->now);
     } else {
@@ -233,20 +234,23 @@ static bool rto_exhausted(struct stack *st, struct env *env, struct tcp *c)
         }
         over = timed_out(st, c, env->now, boundary, (nsec)st->knobs.user_rto_min_ms * MSEC);
     }
+    if (!tcp_syn_out(c)) {
+        tfo_timeout(st, env, c, c->retries, over);
+    }
     if (over) {
         give_up(st, env, c);
     }
     return over;
 }
 
-static void rto_handshake(struct stack *st, struct env *env, struct tcp *c)
+void tcp_resend_syn(struct stack *st, struct env *env, struct tcp *c, enum tx_reason why)
 {
     txq_at(&c->tx, 0)->tries++;
     txq_set(&c->tx, txq_at(&c->tx, 0), TXR_EVER);
     txq_at(&c->tx, 0)->at = env->now;
     c->info.total_retrans++;
     st->stats.TcpRetransSegs++;
-    tcp_send_syn(st, env, c, TX_RTO);
+    tcp_send_syn(st, env, c, why);
 }
 
 static void rto_fire(struct stack *st, struct env *env, struct tcp *c)
@@ -264,8 +268,8 @@ static void rto_fire(struct stack *st, struct env *env, struct tcp *c)
     if (!linear && tcp_rto(st, c) < (nsec)st->knobs.user_rto_max_ms * MSEC) {
         c->backoff++; /* RFC 6298 5.5; RFC 9293 3.8.1 MUST-19 */
     }
-    if (c->state == TCP_SYN_SENT || c->state == TCP_SYN_RCVD) {
-        rto_handshake(st, env, c);
+    if (tcp_syn_out(c)) {
+        tcp_resend_syn(st, env, c, TX_RTO);
     } else {
         tcp_loss_timeout(st, env, c);
     }

@@ -73,9 +73,26 @@ void tcp_open_mss(const struct stack *st, struct tcp *c)
     c->rcv.adv_mss = advertised_mss(st, c);
 }
 
-int tcp_open(struct stack *st, struct env *env, struct sock *s)
+static int open_syn(struct stack *st, struct env *env, struct tcp *c, struct tcp_first *f)
+{
+    int err = f ? tfo_open(st, env, c, f)
+                : txq_push(&c->tx, st->mem, env, c->iss, c->snd.nxt, 1, env->now);
+    if (err) {
+        tcp_done(st, env, c, ERR_OK);
+        return -ERR_NOBUFS;
+    }
+    st->stats.TcpActiveOpens++;
+    if (!f) {
+        tcp_send_syn(st, env, c, TX_SYN);
+    }
+    tcp_timer_set(st, env, c, TT_RTO, env->now + RTO_INITIAL);
+    return 0;
+}
+
+int tcp_open(struct stack *st, struct env *env, struct sock *s, struct tcp_first *f)
 {
     struct tcp *c = tcp_of(s);
+    struct tcp_first none = {0};
 
     c->iss = isn_of(st->isn_secret, &s->flow, env->now);
     c->ts_offset = isn_ts_offset(st->ts_secret, &s->flow);
@@ -91,24 +108,24 @@ int tcp_open(struct stack *st, struct env *env, struct sock *s)
     tcp_to(st, env, c, TCP_SYN_SENT);
     tcp_rcv_init(st, c);
     c->rcv.nxt = c->rcv.adv = seq_of(0);
-    if (txq_push(&c->tx, st->mem, env, c->iss, c->snd.nxt, 1, env->now)) {
-        tcp_done(st, env, c, ERR_OK);
-        return -ERR_NOBUFS;
+    if (!f && c->fastopen_connect) {
+        if (tfo_defers(st, env, c)) {
+            c->defer_connect = true;
+            return 1;
+        }
+        f = &none;
     }
-    st->stats.TcpActiveOpens++;
-    tcp_send_syn(st, env, c, TX_SYN);
-    tcp_timer_set(st, env, c, TT_RTO, env->now + RTO_INITIAL);
-    return 0;
+    return open_syn(st, env, c, f);
 }
 
 int tcp_connect_again(struct stack *st, struct env *env, struct sock *s)
 {
     struct tcp *c = tcp_of(s);
 
-    if (c->state == TCP_SYN_SENT || (c->state == TCP_SYN_RCVD && !c->passive)) {
+    if (tcp_opening(s)) {
         return -ERR_ALREADY;
     }
-    if (c->connect_told || c->passive || c->state == TCP_LISTEN) {
+    if (c->connect_told || c->passive || c->state == TCP_LISTEN || c->defer_connect) {
         return -ERR_ISCONN; /* Linux, not RFC: also when it has ended since */
     }
     if (c->state == TCP_CLOSED) {
@@ -140,6 +157,9 @@ static void reset_block(struct stack *st, struct env *env, struct tcp *c)
     c->notsent_lowat = old.notsent_lowat;
     c->inq_opt = old.inq_opt;
     c->cc.algo = old.cc.algo;
+    c->fastopen_connect = old.fastopen_connect;
+    c->fastopen_no_cookie = old.fastopen_no_cookie;
+    c->fo = old.fo;
 }
 
 static void leave_flush_list(struct stack *st, struct tcp *c)
@@ -256,8 +276,9 @@ static int64_t may_send_now(struct tcp *c)
     case TCP_CLOSE_WAIT:
         return 0;
     case TCP_SYN_SENT:
-    case TCP_SYN_RCVD:
         return -ERR_AGAIN;
+    case TCP_SYN_RCVD:
+        return c->fo_child ? 0 : -ERR_AGAIN;
     default:
         return -ERR_PIPE;
     }
@@ -281,6 +302,27 @@ static uint32_t copy_in(struct tcp *c, const struct span *v, size_t n, uint64_t 
     return done;
 }
 
+bool tcp_opening(const struct sock *s)
+{
+    const struct tcp *c = tcp_of_const(s);
+
+    return (c->state == TCP_SYN_SENT && !c->defer_connect) ||
+           (c->state == TCP_SYN_RCVD && !c->passive);
+}
+
+/* TCP_FASTOPEN_CONNECT: now the SYN goes. */
+static int64_t send_deferred(struct stack *st, struct env *env, struct tcp *c, const struct span *v,
+                             size_t n, uint32_t flags)
+{
+    struct tcp_first f = {.v = v, .n = n, .waits = !(flags & LX_MSG_DONTWAIT)};
+    int err = open_syn(st, env, c, &f);
+
+    if (err) {
+        return err;
+    }
+    return f.taken ? (int64_t)f.taken : -ERR_INPROGRESS;
+}
+
 int64_t tcp_send(struct stack *st, struct env *env, struct sock *s, const struct span *v, size_t n,
                  uint32_t flags)
 {
@@ -288,8 +330,12 @@ int64_t tcp_send(struct stack *st, struct env *env, struct sock *s, const struct
     uint64_t total = span_total(v, n);
     uint64_t done = 0;
 
+    if (c->defer_connect && !s->err) {
+        return send_deferred(st, env, c, v, n, flags);
+    }
     int64_t err = may_send_now(c);
     if (err) {
+        c->write_pending = tcp_opening(s) && !(flags & LX_MSG_DONTWAIT);
         return err;
     }
     c->more = flags & LX_MSG_MORE;
@@ -405,7 +451,7 @@ int64_t tcp_recv(struct stack *st, struct env *env, struct sock *s, struct mspan
 /* The FIN that a state lets us send: RFC 9293 3.10.4. */
 static void queue_fin(struct stack *st, struct env *env, struct tcp *c)
 {
-    if (c->state == TCP_ESTABLISHED) {
+    if (c->state == TCP_ESTABLISHED || c->fo_child) {
         tcp_to(st, env, c, TCP_FIN_WAIT_1);
     } else if (c->state == TCP_CLOSE_WAIT) {
         tcp_to(st, env, c, TCP_LAST_ACK);
@@ -464,6 +510,7 @@ static void free_block(struct stack *st, struct tcp *c)
     tcp_timers_off(st, c);
     leave_flush_list(st, c);
     tcp_listen_forget(st, c);
+    tfo_free(st, c);
     sock_free(st, &c->s);
 }
 
@@ -473,9 +520,12 @@ void tcp_done(struct stack *st, struct env *env, struct tcp *c, enum err err)
         tcp_to(st, env, c, TCP_CLOSED);
     }
     tcp_timers_off(st, c);
+    tfo_end(st, env, c);
+    tfo_left(st, env, c, false);
     tcp_release_bufs(st, c);
     leave_flush_list(st, c);
     c->want_out = c->want_ack = false;
+    c->defer_connect = false;
     c->snd.una = c->snd.nxt;
     if (c->s.orphan || c->half_open || (!sock_held(&c->s) && !c->in_accept && !c->parent)) {
         free_block(st, c);
@@ -596,7 +646,7 @@ uint32_t tcp_ready(const struct stack *st, const struct sock *s)
     if (s->rcv_shut) {
         bits |= LX_POLLIN | LX_POLLRDNORM | LX_POLLRDHUP;
     }
-    if (c->state == TCP_SYN_SENT || (c->state == TCP_SYN_RCVD && !c->passive)) {
+    if (tcp_opening(s)) {
         return bits;
     }
     uint32_t have = tcp_readable(c);

@@ -23,7 +23,11 @@ enum {
     OPT_SACK_OK = 4,
     OPT_SACK = 5,
     OPT_TS = 8,
+    OPT_FO = 34,
+    OPT_EXP = 254,
 };
+
+#define FO_EXP_ID 0xf989u /* RFC 6994's identifier of Fast Open's experiment */
 
 /* <nop,nop,TS> as a word: 0x0101080a. */
 static const uint8_t ts_layout[4] = {OPT_NOP, OPT_NOP, OPT_TS, 10};
@@ -52,6 +56,23 @@ static void parse_sack(struct tcp_seg *s, struct rd *body)
     }
 }
 
+/* RFC 7413 4.1.1. Linux, not RFC: the last option counts, an odd length is passed over, and another
+ * that no cookie can have takes away what was there. */
+static void parse_fastopen(struct tcp_seg *s, struct rd *body, bool exp)
+{
+    size_t n = rd_left(body);
+
+    if (n % 2) {
+        return;
+    }
+    s->fo.here = n == 0 || (n >= TFO_COOKIE_MIN && n <= TFO_COOKIE_MAX);
+    s->fo.exp = exp;
+    s->fo.len = s->fo.here ? (uint8_t)n : 0;
+    if (s->fo.len) {
+        memcpy(s->fo.b, rd_bytes(body, n), n);
+    }
+}
+
 /* One option's body; a wrong length makes it unknown. MSS, WSCALE and SACK-permitted count only
  * on a SYN. */
 static void parse_option(struct tcp_seg *s, uint8_t kind, struct rd *body)
@@ -74,6 +95,10 @@ static void parse_option(struct tcp_seg *s, uint8_t kind, struct rd *body)
         s->has_ts = true;
     } else if (kind == OPT_SACK && n >= 8 && n % 8 == 0 && !syn) {
         parse_sack(s, body);
+    } else if (kind == OPT_FO && syn) {
+        parse_fastopen(s, body, false);
+    } else if (kind == OPT_EXP && n >= 2 && syn && rd_u16(body) == FO_EXP_ID) {
+        parse_fastopen(s, body, true);
     }
 }
 
@@ -122,6 +147,7 @@ enum drop tcp_seg_parse(struct tcp_seg *s, const uint8_t *p, size_t len)
     s->hdr_len = (uint8_t)hdr_len;
     s->has_mss = s->has_wscale = s->has_sack_ok = s->has_ts = false;
     s->nsack = 0;
+    s->fo.here = false;
 
     if (hdr_len == 32 && memcmp(p + 20, ts_layout, 4) == 0) {
         s->ts_val = get32(p + 24);
@@ -141,6 +167,28 @@ static uint8_t *build_ts(uint8_t *p, const struct tcp_seg *s, uint8_t pad1, uint
     *p++ = 10;
     p = put32(p, s->ts_val);
     return put32(p, s->ts_ecr);
+}
+
+/* RFC 7413 4.1.1; left out where the forty bytes are full. */
+static uint8_t *build_fastopen(uint8_t *p, const struct tfo_cookie *fo, uint32_t room)
+{
+    uint32_t len = (fo->exp ? 4u : 2u) + fo->len;
+
+    if (((len + 3) & ~3u) > room) {
+        return p;
+    }
+    *p++ = fo->exp ? OPT_EXP : OPT_FO;
+    *p++ = (uint8_t)len;
+    if (fo->exp) {
+        *p++ = FO_EXP_ID >> 8;
+        *p++ = FO_EXP_ID & 0xff;
+    }
+    memcpy(p, fo->b, fo->len);
+    p += fo->len;
+    for (; len % 4; len++) {
+        *p++ = OPT_NOP;
+    }
+    return p;
 }
 
 /* MUST-65: the MSS with SYN only, and always (SHLD-5, MAY-3). Linux, not RFC: sackOK takes the
@@ -195,6 +243,9 @@ uint32_t tcp_seg_build(struct tcp_seg *s, uint8_t *out)
 
     if (s->flags & TCP_SYN) {
         p = build_syn_options(p, s);
+        if (s->fo.here) {
+            p = build_fastopen(p, &s->fo, (uint32_t)(out + TCP_HDR_MAX - p));
+        }
     } else if (s->has_ts) {
         p = build_ts(p, s, OPT_NOP, OPT_NOP);
     }

@@ -49,6 +49,17 @@ struct sack_block {
     seq to;
 };
 
+#define TFO_COOKIE_MIN 4u /* RFC 7413 2 */
+#define TFO_COOKIE_MAX 16u
+
+/* The Fast Open option of a SYN. RFC 7413 4.1.1 */
+struct tfo_cookie {
+    bool here;   /* there is an option */
+    bool exp;    /* in its experimental form: kind 254 (RFC 6994) */
+    uint8_t len; /* 0: asks for a cookie */
+    uint8_t b[TFO_COOKIE_MAX];
+};
+
 struct rx_place;
 
 /* A segment as a value. As parsed, `data` points into the packet. */
@@ -76,6 +87,7 @@ struct tcp_seg {
     uint32_t ts_val;
     uint32_t ts_ecr;
     struct sack_block sack[TCP_SACK_MAX];
+    struct tfo_cookie fo;
 };
 
 /* SEG.LEN of RFC 9293 3.4: with SYN and FIN. */
@@ -97,8 +109,8 @@ enum drop tcp_seg_parse(struct tcp_seg *s, const uint8_t *p, size_t len);
 /*
  * Writes the header and options of `s` (not its data) to out[0..TCP_HDR_MAX), checksum zero. The
  * options stand in Linux's order: a SYN has <mss,sackOK,TS,nop,wscale> with nops where one is
- * missing, others <nop,nop,TS> and <nop,nop,sack ..>. Sets s->hdr_len and returns it. As many
- * SACK blocks as fit are written.
+ * missing and FO behind them, others <nop,nop,TS> and <nop,nop,sack ..>. Sets s->hdr_len and
+ * returns it. As many SACK blocks as fit are written.
  */
 uint32_t tcp_seg_build(struct tcp_seg *s, uint8_t *out);
 

@@ -109,7 +109,18 @@ static bool prepare_recvfrom(struct run *r, struct pending *p, const struct expr
 
 static bool prepare_msg(struct run *r, struct pending *p, const struct expr *args)
 {
-    return msg_prepare(r, p, expr_at(args, 1)) && arg_int(r, args, 2, &p->c.u.io.flags);
+    const struct expr *name = expr_field(expr_at(args, 1), "msg_name");
+    if (!msg_prepare(r, p, expr_at(args, 1)) || !arg_int(r, args, 2, &p->c.u.io.flags)) {
+        return false;
+    }
+    if (p->kind->op == VK_SEND && p->c.u.io.flags & MSG_FASTOPEN && name &&
+        name->kind == EXPR_DOTS) {
+        p->msg.msg_name = &p->addr;
+        bool ok = arg_address(r, p, name, &r->cfg.remote, r->cfg.connect_port);
+        p->msg.msg_namelen = p->addr_len;
+        return ok;
+    }
+    return true;
 }
 
 static bool check_msg(struct run *r, struct pending *p, const struct expr *args)

@@ -122,6 +122,11 @@ bool arg_address(struct run *r, struct pending *p, const struct expr *e, const s
 {
     int64_t v;
     p->addr_len = 0;
+    if (e && e->kind == EXPR_WORD && strcmp(e->text, "AF_UNSPEC") == 0) {
+        p->addr.ss_family = AF_UNSPEC;
+        p->addr_len = sizeof(struct sockaddr_in);
+        return true;
+    }
     if (!e || arg_is_null(e) || (expr_num(e, &v) && v == 0)) {
         return true;
     }

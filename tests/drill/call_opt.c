@@ -1,6 +1,7 @@
 /*
  * setsockopt and getsockopt: values as numbers, text, or struct linger and timeval.
  */
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -31,6 +32,21 @@ static bool struct_value(struct run *r, const struct expr *e, uint8_t *val)
     return run_fail(r, "a value of an unknown form");
 }
 
+/* A string's bytes; \\xNN is the byte of that number. */
+static void text_value(const char *text, uint8_t *val, size_t room)
+{
+    for (size_t i = 0; *text && i < room; i++) {
+        char two[3] = {0};
+        if (text[0] == '\\' && text[1] == 'x' && text[2] && text[3]) {
+            memcpy(two, text + 2, 2);
+            val[i] = (uint8_t)strtoul(two, NULL, 16);
+            text += 4;
+        } else {
+            val[i] = (uint8_t)*text++;
+        }
+    }
+}
+
 static bool value(struct run *r, const struct expr *e, uint8_t *val, size_t room)
 {
     int64_t v;
@@ -41,8 +57,7 @@ static bool value(struct run *r, const struct expr *e, uint8_t *val, size_t room
         return struct_value(r, e, val);
     }
     if (e && e->kind == EXPR_STR) {
-        size_t n = strlen(e->text);
-        memcpy(val, e->text, n < room ? n : room);
+        text_value(e->text, val, room);
         return true;
     }
     if (!expr_num(e, &v)) {

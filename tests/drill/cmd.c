@@ -29,6 +29,7 @@ static const char *const defaults[] = {
     "net.ipv4.tcp_ecn=0",
     "net.ipv4.tcp_notsent_lowat=4294967295",
     "net.ipv4.tcp_fastopen=0x70403",
+    "net.ipv4.tcp_fastopen_key=a1a1a1a1-b2b2b2b2-c3c3c3c3-d4d4d4d4",
     "net.ipv4.tcp_syncookies=1",
 };
 
@@ -182,7 +183,6 @@ static bool passed_over(const char *cmd, const char *args)
 {
     static const char *const names[] = {"true", ":", "tc", "modprobe", "sync", "ethtool"};
     return one_of(names, ARRAY_LEN(names), cmd) || strstr(cmd, "sysctl_restore_") ||
-           (strcmp(cmd, "ip") == 0 && strstr(args, "tcp_metrics")) ||
            (strcmp(cmd, "nstat") == 0 && !strchr(args, '|'));
 }
 
@@ -200,6 +200,8 @@ static bool run_line(struct run *r, const char *line)
         ok = run_assignments(r, args);
     } else if (ends_with(c, "defaults.sh")) {
         ok = run_defaults(r);
+    } else if (strcmp(c, "ip") == 0 && strstr(args, "tcp_metrics flush")) {
+        tfo_flush(vk_stack(r->vk));
     } else if (strcmp(c, "echo") == 0) {
         ok = run_echo(r, args);
     } else if (strcmp(c, "sleep") == 0) {

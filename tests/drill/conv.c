@@ -107,7 +107,12 @@ bool conv_in(struct conv *f, const struct spec *script, bool ts_scaled, struct s
         tcp_in(f, live);
         return ts_in(f, ts_scaled, live, err);
     }
-    if (script->proto == SPEC_ICMP && script->icmp.quote == QUOTE_TCP) {
+    if (script->proto == SPEC_ICMP && script->icmp.quote == QUOTE_NONE && f->proto == 6 &&
+        wire_icmp_is_error(script->v6, script->icmp.type)) {
+        live->icmp.quote = QUOTE_TCP; /* our SYN, if the script does not say */
+        live->icmp.seq = 0;
+    }
+    if (script->proto == SPEC_ICMP && live->icmp.quote == QUOTE_TCP) {
         live->icmp.seq += f->have_local_isn ? local_shift(f, false) : 0;
     }
     return true;

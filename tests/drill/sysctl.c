@@ -13,17 +13,9 @@
 
 /* Linux has these, the stack does not, and no behaviour here depends on their usual values. */
 static const char *const without_effect[] = {
-    "tcp_fack",
-    "tcp_tso_win_divisor",
-    "tcp_pacing_ss_ratio",
-    "tcp_pacing_ca_ratio",
-    "tcp_ecn_option",
-    "tcp_fastopen_key",
-    "tcp_low_latency",
-    "tcp_min_rtt_wlen",
-    "tcp_thin_linear_timeouts",
-    "tcp_tso_rtt_log",
-    "tcp_comp_sack_delay_ns",
+    "tcp_fack",        "tcp_tso_win_divisor",    "tcp_pacing_ss_ratio", "tcp_pacing_ca_ratio",
+    "tcp_ecn_option",  "tcp_low_latency",        "tcp_min_rtt_wlen",    "tcp_thin_linear_timeouts",
+    "tcp_tso_rtt_log", "tcp_comp_sack_delay_ns",
 };
 
 /* Several numbers in one setting. */
@@ -102,6 +94,29 @@ static bool set_algorithm(struct vk *vk, const char *value, struct str *why)
     return false;
 }
 
+/* One or two keys, as Linux writes them: four numbers each, the keys apart by a comma. */
+static bool set_fastopen_key(struct vk *vk, const char *value, struct str *why)
+{
+    uint8_t key[TFO_KEYS * TFO_KEY_LEN];
+    size_t n = 0;
+    for (const char *p = value; n < sizeof key;) {
+        char *end = NULL;
+        unsigned long v = strtoul(p, &end, 16);
+        if (end == p) {
+            break;
+        }
+        for (unsigned i = 0; i < 4; i++) {
+            key[n++] = (uint8_t)(v >> 8 * i);
+        }
+        p = *end ? end + 1 : end;
+    }
+    if (tfo_set_keys(vk_stack(vk), key, n) == 0) {
+        return true;
+    }
+    str_add(why, "tcp_fastopen_key: not a key: %s", value);
+    return false;
+}
+
 bool sysctl_set(struct vk *vk, const char *name, const char *value, struct str *why)
 {
     for (size_t i = 0; i < ARRAY_LEN(several); i++) {
@@ -113,7 +128,7 @@ bool sysctl_set(struct vk *vk, const char *name, const char *value, struct str *
         return set_algorithm(vk, value, why);
     }
     if (strcmp(name, "tcp_fastopen_key") == 0) {
-        return true;
+        return set_fastopen_key(vk, value, why);
     }
     char *end = NULL;
     long long v = strtoll(value, &end, 0);

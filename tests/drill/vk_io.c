@@ -60,9 +60,14 @@ static int64_t wait_for(struct vk *vk, struct vk_call *c, struct sock *s, uint32
     return VK_WAIT;
 }
 
-static int send_to(const struct sock *s, const struct msghdr *m, struct endpoint *to, bool *have)
+static int send_to(const struct sock *s, const struct msghdr *m, bool fastopen, struct endpoint *to,
+                   bool *have)
 {
     *have = m->msg_name != NULL && m->msg_namelen > 0;
+    const struct sockaddr *sa = m->msg_name;
+    if (*have && fastopen && m->msg_namelen >= sizeof sa->sa_family && sa->sa_family == AF_UNSPEC) {
+        return -EOPNOTSUPP;
+    }
     return *have ? vk_to_endpoint(s, m->msg_name, m->msg_namelen, to) : 0;
 }
 
@@ -74,7 +79,8 @@ static int64_t do_send(struct vk *vk, struct sock *s, struct vk_call *c, bool la
     struct endpoint to;
     bool have_to;
     size_t n;
-    int bad = send_to(s, m, &to, &have_to);
+    bool fastopen = s->type == LX_SOCK_STREAM && (c->u.io.flags & MSG_FASTOPEN);
+    int bad = send_to(s, m, fastopen, &to, &have_to);
     bad = bad ? bad : spans_of(m, (size_t)c->progress, v, &n);
     if (bad) {
         return bad;
@@ -83,14 +89,19 @@ static int64_t do_send(struct vk *vk, struct sock *s, struct vk_call *c, bool la
         out[i] = (struct span){v[i].p, v[i].n};
     }
     uint32_t flags = (uint32_t)c->u.io.flags & ~(uint32_t)MSG_DONTWAIT;
+    flags &= ~(c->opening ? (uint32_t)MSG_FASTOPEN : 0);
+    flags |= no_wait(vk, c) ? MSG_DONTWAIT : 0;
     int64_t r = sock_send(vk->st, vk_env(vk), s, out, n, flags, have_to ? &to : NULL);
+    bool was_opening = c->opening;
+    c->opening = sock_opening(s);
     if (r >= 0) {
         c->progress += r;
-        if (s->type == LX_SOCK_DGRAM || (size_t)c->progress >= iov_total(m) || no_wait(vk, c)) {
+        if (no_wait(vk, c) || s->type == LX_SOCK_DGRAM ||
+            ((size_t)c->progress >= iov_total(m) && !c->opening)) {
             return c->progress;
         }
-    } else if (r != -ERR_AGAIN || no_wait(vk, c)) {
-        return c->progress ? c->progress : vk_errno(r);
+    } else if ((r != -ERR_AGAIN && r != -ERR_INPROGRESS) || no_wait(vk, c)) {
+        return c->progress && !was_opening ? c->progress : vk_errno(r);
     }
     if (last) {
         return c->progress ? c->progress : -EAGAIN;

@@ -102,8 +102,8 @@ static int64_t do_accept(struct vk *vk, struct sock *s, struct vk_call *c, bool 
     int err = 0;
     struct sock *child = sock_accept(vk->st, vk_env(vk), s, &err);
     if (child) {
-        struct endpoint peer;
-        if (c->u.name.sa && sock_peer(vk->st, child, &peer) == 0) {
+        struct endpoint peer = {.addr = child->flow.raddr, .port = child->flow.rport};
+        if (c->u.name.sa) { /* also when it has been reset meanwhile */
             vk_from_endpoint(s, &peer, c->u.name.sa, c->u.name.len);
         }
         return file_for(vk, child, c->u.name.flags);

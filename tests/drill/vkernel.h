@@ -187,6 +187,7 @@ struct vk_call {
     nsec timeout;
     int64_t progress; /* bytes moved already */
     struct sock_ref linger;
+    bool opening; /* a send that waits for its connection: until then its bytes do not count */
     bool blocked;
     bool asleep; /* counted by its pollset as a sleeper */
     bool woken;

@@ -227,7 +227,7 @@ static void quote_spec(const struct wire *w, struct icmp_spec *m)
     }
 }
 
-static bool icmp_is_error(bool v6, uint8_t type)
+bool wire_icmp_is_error(bool v6, uint8_t type)
 {
     return v6 ? type < 128 : type == 3 || type == 4 || type == 5 || type == 11 || type == 12;
 }
@@ -241,7 +241,7 @@ static void icmp_of_wire(const struct wire *w, struct icmp_spec *m)
 {
     m->type = w->type;
     m->code = w->code;
-    if (icmp_is_error(w->v6, w->type)) {
+    if (wire_icmp_is_error(w->v6, w->type)) {
         quote_spec(w, m);
         m->have_mtu = icmp_has_mtu(w->v6, w->type, w->code);
         m->mtu = w->rest;
@@ -362,7 +362,7 @@ static void put_icmp(struct wr *w, const struct spec *s, const struct wire_ends 
     wr_u8(w, m->code);
     wr_u16(w, 0);
     wr_u32(w, m->have_mtu ? m->mtu : (uint32_t)m->id << 16);
-    if (m->quote != QUOTE_NONE || icmp_is_error(s->v6, m->type)) {
+    if (m->quote != QUOTE_NONE || wire_icmp_is_error(s->v6, m->type)) {
         put_quote(w, s, e);
     }
 }

@@ -57,4 +57,7 @@ struct wire_ends {
  */
 size_t wire_build(const struct spec *s, const struct wire_ends *e, uint8_t buf[WIRE_MAX]);
 
+/* Whether an ICMP message of that type quotes a packet. */
+bool wire_icmp_is_error(bool v6, uint8_t type);
+
 #endif

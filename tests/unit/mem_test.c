@@ -48,7 +48,7 @@ static const uint32_t sizes[MEM_KINDS] = {
     [MEM_TCP] = 1500, [MEM_UDP] = sizeof(struct thing),
     [MEM_DGRAM] = 9,  [MEM_POLLSET] = 8,
     [MEM_WATCH] = 40, [MEM_FRAG] = 30000,
-    [MEM_SIDE] = 100,
+    [MEM_SIDE] = 100, [MEM_TFO] = 400,
 };
 
 static int setup_size(void **state, size_t size, size_t limit)
@@ -329,7 +329,10 @@ static void test_waste(void **state)
     (void)state;
     for (uint32_t size = 8; size <= 8192; size += 8) {
         struct heap h;
-        uint32_t s[MEM_KINDS] = {0, size, size, size, size, size, size};
+        uint32_t s[MEM_KINDS] = {0};
+        for (unsigned k = 1; k < MEM_KINDS; k++) {
+            s[k] = size;
+        }
         heap_init(&h, 4 << 20, 1);
         struct slabs *t = &heap_mem(&h, s, 0)->slabs[MEM_TCP];
         uint32_t room = MEM_PAGE << t->order;
