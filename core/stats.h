@@ -56,6 +56,7 @@
     STAT(TcpTimeWaits)              \
     STAT(TcpKeepAlives)             \
     STAT(TcpDsackRecv)              \
+    STAT(TcpSackScanned)            \
     STAT(TcpDsackSent)              \
     STAT(TcpMtupSuccess)            \
     STAT(TcpMtupFail)               \

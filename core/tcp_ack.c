@@ -41,6 +41,7 @@ static bool take_window(struct stack *st, struct env *env, struct tcp *c, const 
         if (c->due[TT_PERSIST] != NEVER) {
             tcp_timer_clear(st, env, c, TT_PERSIST);
             c->backoff = 0;
+            c->probe_since = 0;
         }
     }
     return true;
@@ -231,6 +232,18 @@ static void settle(struct stack *st, struct env *env, struct tcp *c, const struc
     }
 }
 
+/* RFC 7323 4.3: the timestamp to echo is that of the segment that holds the last byte
+ * acknowledged. Only now: a segment with an acknowledgment that nobody would send (RFC 5961 5.2)
+ * must not lock the peer out by PAWS. */
+static void take_timestamp(struct tcp *c, const struct tcp_seg *seg, nsec now)
+{
+    if (c->ts_ok && seg->has_ts && seq_leq(seg->seq, c->rcv.wup) &&
+        (int32_t)(seg->ts_val - c->ts_recent) >= 0) {
+        c->ts_recent = seg->ts_val;
+        c->ts_recent_at = now;
+    }
+}
+
 bool tcp_ack_in(struct stack *st, struct env *env, struct tcp *c, const struct tcp_seg *seg,
                 enum drop *why)
 {
@@ -238,6 +251,7 @@ bool tcp_ack_in(struct stack *st, struct env *env, struct tcp *c, const struct t
         *why = DROP_TCP_ACK;
         return false;
     }
+    take_timestamp(c, seg, env->now);
     struct tcp_acked a = {
         .prior_una = c->snd.una,
         .prior_inflight = tcp_inflight(c),

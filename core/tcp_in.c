@@ -293,17 +293,6 @@ static enum drop check_seq(struct stack *st, struct env *env, struct tcp *c,
     return DROP_TCP_WINDOW;
 }
 
-/* RFC 7323 4.3: the timestamp to echo is that of the segment that holds the last byte
- * acknowledged. */
-static void take_timestamp(struct tcp *c, const struct tcp_seg *seg, nsec now)
-{
-    if (c->ts_ok && seg->has_ts && seq_leq(seg->seq, c->rcv.wup) &&
-        (int32_t)(seg->ts_val - c->ts_recent) >= 0) {
-        c->ts_recent = seg->ts_val;
-        c->ts_recent_at = now;
-    }
-}
-
 /* ---- second: RST */
 
 static enum drop in_rst(struct stack *st, struct env *env, struct tcp *c, const struct tcp_seg *seg)
@@ -518,7 +507,6 @@ static enum drop in_synchronized(struct stack *st, struct env *env, struct tcp *
         }
         tcp_want_ack(st, c, TX_ACK);
     }
-    take_timestamp(c, seg, env->now);
     why = in_ack(st, env, c, ip, seg, &gone); /* fifth */
     if (why != DROP_NONE || gone) {
         return why;

@@ -111,6 +111,7 @@ static void take_block(struct stack *st, struct env *env, struct tcp *c, struct 
     uint32_t mss = max_u32(c->snd.mss, 1);
     for (uint32_t i = txq_find(&c->tx, b.from); i < c->tx.n; i++) {
         struct tx_rec *r = txq_at(&c->tx, i);
+        st->stats.TcpSackScanned++;
         if (seq_geq(r->from, b.to)) {
             return;
         }
@@ -200,6 +201,7 @@ static void rack_detect(struct stack *st, struct env *env, struct tcp *c, struct
     nsec reo = reordering_window(st, c);
     for (uint32_t i = 0; i < c->tx.n; i++) {
         struct tx_rec *r = txq_at(&c->tx, i);
+        st->stats.TcpSackScanned++;
         if (r->flags & (TXR_SACKED | TXR_LOST)) {
             continue;
         }

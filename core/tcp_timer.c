@@ -130,10 +130,21 @@ static nsec persist_interval(const struct stack *st, const struct tcp *c)
     return nsec_min(at, max);
 }
 
+/* Linux, not RFC: a timer does not run past the end of TCP_USER_TIMEOUT. */
+static nsec within_user_timeout(const struct tcp *c, nsec wait, nsec since, nsec now)
+{
+    if (!c->user_timeout_ms || !since) {
+        return wait;
+    }
+    nsec left = since + (nsec)c->user_timeout_ms * MSEC - now;
+    return nsec_min(wait, nsec_max(left, MSEC));
+}
+
 void tcp_arm_persist(struct stack *st, struct env *env, struct tcp *c)
 {
     if (c->due[TT_PERSIST] == NEVER) {
-        tcp_timer_set(st, env, c, TT_PERSIST, env->now + persist_interval(st, c));
+        nsec wait = within_user_timeout(c, persist_interval(st, c), c->probe_since, env->now);
+        tcp_timer_set(st, env, c, TT_PERSIST, env->now + wait);
     }
 }
 
@@ -275,7 +286,8 @@ static void rto_fire(struct stack *st, struct env *env, struct tcp *c)
     }
     if (c->tx.n) {
         c->due[TT_TLP] = NEVER;
-        tcp_timer_set(st, env, c, TT_RTO, env->now + tcp_rto(st, c));
+        nsec rto = within_user_timeout(c, tcp_rto(st, c), c->stall_at, env->now);
+        tcp_timer_set(st, env, c, TT_RTO, env->now + rto);
     }
 }
 
@@ -286,12 +298,12 @@ static void persist_fire(struct stack *st, struct env *env, struct tcp *c)
     if (c->tx.n || (tcp_unsent(c) == 0 && !(c->fin_queued && !c->fin_sent))) {
         return;
     }
-    if (c->probes == 0) {
-        c->probe_since = env->now;
+    bool over = c->user_timeout_ms && c->probe_since &&
+                env->now - c->probe_since >= (nsec)c->user_timeout_ms * MSEC;
+    if (!c->probe_since) {
+        c->probe_since = env->now; /* answers do not move it, only a window does */
     }
     unsigned max = (unsigned)st->knobs.tcp_retries2;
-    bool over = c->user_timeout_ms && c->probes &&
-                env->now - c->probe_since >= (nsec)c->user_timeout_ms * MSEC;
     if (c->s.orphan) {
         max = orphan_retries(st, c, tcp_rto(st, c) < (nsec)st->knobs.user_rto_max_ms * MSEC);
     }
@@ -304,12 +316,13 @@ static void persist_fire(struct stack *st, struct env *env, struct tcp *c)
     if (c->tx.n) { /* it was data after all */
         c->probes = 0;
         c->backoff = 0;
+        c->probe_since = 0;
         return;
     }
     if (c->backoff < 20) {
         c->backoff++;
     }
-    tcp_timer_set(st, env, c, TT_PERSIST, env->now + persist_interval(st, c));
+    tcp_arm_persist(st, env, c);
 }
 
 static void keep_fire(struct stack *st, struct env *env, struct tcp *c)
