@@ -47,6 +47,9 @@
     KNOB(tcp_wmem_min, 4096, 256, 1 << 30, "bytes")                   \
     KNOB(tcp_wmem_default, 16384, 256, 1 << 30, "bytes")              \
     KNOB(tcp_wmem_max, 4194304, 256, 1 << 30, "bytes")                \
+    KNOB(tcp_mem_min, 0, 0, 1 << 30, "pages")                         \
+    KNOB(tcp_mem_pressure, 0, 0, 1 << 30, "pages")                    \
+    KNOB(tcp_mem_max, 0, 0, 1 << 30, "pages")                         \
     KNOB(tcp_fastopen, 1, 0, 0xfffff, "flags")                        \
     KNOB(tcp_fastopen_blackhole_timeout_sec, 0, 0, 1 << 24, "s")      \
     KNOB(tcp_mtu_probing, 0, 0, 2, "mode")                            \

@@ -385,6 +385,16 @@ struct mem *mem_init(void *base, void *at, size_t size_max, const uint32_t obj_s
     return arena_grow(m, env, 0) ? m : NULL;
 }
 
+size_t mem_used(const struct mem *m)
+{
+    return m->used;
+}
+
+size_t mem_limit(const struct mem *m)
+{
+    return m->limit;
+}
+
 struct mem_use mem_use(const struct mem *m)
 {
     struct mem_use use = {

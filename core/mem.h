@@ -25,7 +25,7 @@
 #include "env.h"
 
 #define MEM_PAGE      4096u
-#define MEM_ORDER_MAX 12 /* 16 MiB, the largest ring */
+#define MEM_ORDER_MAX 13 /* 32 MiB, the largest ring */
 
 /* The kinds of objects. Sizes are fixed when the stack is made. */
 enum mem_kind {
@@ -91,6 +91,9 @@ struct mem_use {
     uint64_t failures;        /* requests that got NULL */
 };
 struct mem_use mem_use(const struct mem *m);
+/* Two of them, for those who ask often. */
+size_t mem_used(const struct mem *m);
+size_t mem_limit(const struct mem *m);
 
 /* The n-th request from now fails (1: the next one), once; 0: never. For tests. */
 void mem_fail_nth(struct mem *m, uint32_t n);

@@ -183,9 +183,9 @@ struct tcp {
 
     /* receive autotuning (Linux's DRS) */
     nsec drs_at;
-    seq drs_seq;
     uint32_t drs_space;
-    nsec rcv_rtt;
+    nsec rcv_rtt; /* 0: none yet */
+    uint32_t rcv_rtt_ecr;
     seq rcv_rtt_seq;
     nsec rcv_rtt_at;
     uint64_t rq_taken; /* ring offset when drs_at began */
@@ -370,9 +370,17 @@ void tcp_want_ack(struct stack *st, struct tcp *c, enum tx_reason why);
 
 uint32_t tcp_now_ts(const struct tcp *c, nsec now);
 
-/* ---- tcp_rcv.c */
+/* ---- tcp_rcvbuf.c */
 /* Window, buffers and first numbers when the connection opens. */
 void tcp_rcv_init(struct stack *st, struct tcp *c);
+/* In-order text has arrived; the program has taken some. */
+void tcp_rcvbuf_arrived(const struct stack *st, struct tcp *c, const struct tcp_seg *seg, nsec now);
+void tcp_rcvbuf_taken(const struct stack *st, struct tcp *c, nsec now);
+/* Whether all connections together hold so much that buffers must not grow, or must shrink. */
+bool tcp_mem_pressed(const struct stack *st);
+bool tcp_mem_full(const struct stack *st);
+
+/* ---- tcp_rcv.c */
 /* The window to announce now: raw field for the header; moves rcv.adv. */
 uint16_t tcp_rcv_window(struct stack *st, struct tcp *c, bool syn);
 /* What the peer may still send by what we told it. */

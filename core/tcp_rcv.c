@@ -8,11 +8,9 @@
  * RCV.NXT are remembered in c->ooo, and RCV.NXT jumps over them when the hole before is filled.
  * The memory grows with what has arrived, not with the window announced.
  *
- * The window: `wnd_clamp` is what the buffer allows, `wnd_lim` what we dare to announce so far.
- * wnd_lim grows with arriving segments (slow start of the receiver), wnd_clamp by dynamic
- * right-sizing: twice what the program took in the last round trip, and more when that rises
- * (Linux's DRS). The announced right edge never moves left (RFC 9293 3.8.6), and small steps are
- * not announced (receiver's silly-window avoidance, 3.8.6.2.2).
+ * How large the window may be is tcp_rcvbuf.c's: `wnd_lim` within `wnd_clamp`. The announced right
+ * edge never moves left (RFC 9293 3.8.6), and small steps are not announced (receiver's
+ * silly-window avoidance, 3.8.6.2.2).
  *
  * Acknowledging, Linux's policy within RFC 9293 3.8.6.3: at once for every second full segment,
  * for anything out of order, for the first segments of a connection and after a pause (quick
@@ -27,50 +25,10 @@
 #include "place.h"
 
 #define QUICKACKS_MAX 16u
-#define MAX_WINDOW    ((uint32_t)MEM_PAGE << MEM_ORDER_MAX)
 
 static uint32_t round_down(uint32_t n, uint32_t to)
 {
     return to ? n - n % to : n;
-}
-
-/* Linux, not RFC: half of the buffer is for the bytes, half for what they are kept in. */
-static uint32_t buffer_window(const struct stack *st, const struct tcp *c)
-{
-    return min_u32(tcp_rcvbuf(st, &c->s) / 2, MAX_WINDOW);
-}
-
-static uint8_t choose_scale(const struct stack *st, const struct tcp *c, uint32_t space)
-{
-    uint8_t scale = 0;
-
-    if (!c->s.opt.rcvbuf_locked) {
-        space =
-            max_u32(space, max_u32((uint32_t)st->knobs.tcp_rmem_max, (uint32_t)st->knobs.rmem_max));
-    }
-    while (scale < 14 && space > 65535) { /* RFC 7323 2.3 */
-        space >>= 1;
-        scale++;
-    }
-    return scale;
-}
-
-void tcp_rcv_init(struct stack *st, struct tcp *c)
-{
-    uint32_t space = buffer_window(st, c);
-    uint32_t mss = c->rcv.adv_mss;
-
-    if (c->window_clamp) {
-        space = min_u32(space, c->window_clamp);
-    }
-    c->rcv.wnd_clamp = space;
-    c->rcv.scale = c->ws_ok ? choose_scale(st, c, space) : 0;
-    if (c->state == TCP_SYN_RCVD && c->ts_ok) {
-        mss -= 12;
-    }
-    c->rcv.wnd_lim = min_u32(space > mss ? round_down(space, mss) : space, 65535u);
-    c->rcv.mss = (uint16_t)max_u32(min_u32(min_u32(c->rcv.adv_mss, c->rcv.wnd_lim / 2), 536), 88);
-    c->drs_space = min_u32(c->rcv.wnd_lim, 10u * c->rcv.adv_mss);
 }
 
 /* What we would announce now, scale and right edge not considered. */
@@ -167,32 +125,6 @@ static void measure_mss(struct tcp *c, const struct tcp_seg *seg)
     if (len >= c->rcv.mss) {
         c->rcv.mss = (uint16_t)min_u32(len, c->rcv.adv_mss);
     }
-}
-
-/* The receiver's slow start: announce more as segments arrive. */
-static void grow_limit(struct tcp *c, uint32_t len)
-{
-    uint32_t used = (uint32_t)ring_len(&c->rq);
-
-    if (c->rcv.wnd_lim < c->rcv.wnd_clamp && used < c->rcv.wnd_clamp / 2 + len) {
-        uint32_t step = max_u32(2u * c->rcv.adv_mss, 2 * len);
-        c->rcv.wnd_lim = min_u32(c->rcv.wnd_lim + step, c->rcv.wnd_clamp);
-    }
-}
-
-/* The time in which one window arrives is the receiver's measure of the round trip. */
-static void measure_rtt(struct tcp *c, nsec now)
-{
-    if (c->rcv_rtt_at) {
-        if (seq_lt(c->rcv.nxt, c->rcv_rtt_seq)) {
-            return;
-        }
-        nsec sample = nsec_max(now - c->rcv_rtt_at, 1 * USEC);
-        c->rcv_rtt =
-            c->rcv_rtt ? nsec_min(c->rcv_rtt - c->rcv_rtt / 8 + sample / 8, sample) : sample;
-    }
-    c->rcv_rtt_seq = seq_add(c->rcv.nxt, tcp_rcv_left(c));
-    c->rcv_rtt_at = now;
 }
 
 static void schedule_delayed(struct stack *st, struct env *env, struct tcp *c)
@@ -359,6 +291,13 @@ static bool put_text(struct stack *st, struct env *env, struct tcp *c, const str
     return true;
 }
 
+/* When all connections together have too much. */
+static bool no_memory_for(const struct stack *st, const struct tcp *c, const struct tcp_seg *seg)
+{
+    return tcp_mem_full(st) &&
+           (!seq_eq(seg->seq, c->rcv.nxt) || ring_len(&c->rq) >= (size_t)st->knobs.tcp_rmem_min);
+}
+
 enum drop tcp_rcv_text(struct stack *st, struct env *env, struct tcp *c, struct tcp_seg *seg)
 {
     if (!trim(st, c, seg)) {
@@ -366,7 +305,7 @@ enum drop tcp_rcv_text(struct stack *st, struct env *env, struct tcp *c, struct 
         return DROP_TCP_OLD;
     }
     seq end = seq_add(seg->seq, seg->len);
-    if (!put_text(st, env, c, seg)) {
+    if (no_memory_for(st, c, seg) || !put_text(st, env, c, seg)) {
         return DROP_TCP_MEMORY;
     }
     measure_mss(c, seg);
@@ -386,9 +325,8 @@ enum drop tcp_rcv_text(struct stack *st, struct env *env, struct tcp *c, struct 
         place_doubt(st);
     }
     advance(st, c, end);
-    measure_rtt(c, env->now);
     measure_ato(st, c, env->now);
-    grow_limit(c, seg->len);
+    tcp_rcvbuf_arrived(st, c, seg, env->now);
     tcp_rcv_ack(st, env, c);
     return DROP_NONE;
 }
@@ -407,39 +345,10 @@ bool tcp_rcv_fin_due(struct tcp *c, const struct tcp_seg *seg)
     return c->fin_ahead && seq_eq(c->fin_ahead_seq, c->rcv.nxt);
 }
 
-/* Linux's dynamic right-sizing: the program took `copied` bytes in the last round trip. */
-static void right_size(struct stack *st, struct tcp *c, nsec now)
-{
-    nsec span = c->rcv_rtt ? c->rcv_rtt : c->rtt.srtt;
-
-    if (!c->drs_at) {
-        c->drs_at = now;
-        c->rq_taken = c->rq.head;
-    }
-    if (!span || now - c->drs_at < span) {
-        return;
-    }
-    uint64_t copied = c->rq.head - c->rq_taken;
-    if (copied > c->drs_space) {
-        if (st->knobs.tcp_moderate_rcvbuf && !c->s.opt.rcvbuf_locked) {
-            uint64_t wnd = 2 * copied + 16u * c->rcv.adv_mss;
-            wnd += 2 * (wnd * (copied - c->drs_space) / max_u32(c->drs_space, 1));
-            wnd = min_u64(wnd, min_u32((uint32_t)st->knobs.tcp_rmem_max / 2, MAX_WINDOW));
-            if (c->window_clamp) {
-                wnd = min_u64(wnd, c->window_clamp);
-            }
-            c->rcv.wnd_clamp = max_u32(c->rcv.wnd_clamp, (uint32_t)wnd);
-        }
-        c->drs_space = (uint32_t)min_u64(copied, UINT32_MAX);
-    }
-    c->drs_at = now;
-    c->rq_taken = c->rq.head;
-}
-
 void tcp_rcv_taken(struct stack *st, struct env *env, struct tcp *c, uint32_t n)
 {
     if (n) {
-        right_size(st, c, env->now);
+        tcp_rcvbuf_taken(st, c, env->now);
     }
     if (c->fin_rcvd || !tcp_synchronized(c)) {
         return;

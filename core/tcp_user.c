@@ -223,7 +223,7 @@ uint32_t tcp_sndbuf(const struct stack *st, const struct sock *s)
     uint32_t base =
         s->opt.sndbuf > 0 ? (uint32_t)s->opt.sndbuf : (uint32_t)st->knobs.tcp_wmem_default;
 
-    if (s->opt.sndbuf_locked || !tcp_synchronized(c)) {
+    if (s->opt.sndbuf_locked || !tcp_synchronized(c) || tcp_mem_pressed(st)) {
         return base;
     }
     uint64_t want = 2ull * max_u32(c->cc.cwnd, 10) * c->snd.buf_per_seg;
@@ -235,6 +235,9 @@ uint32_t tcp_snd_space(const struct stack *st, const struct tcp *c)
     uint32_t limit = min_u32(tcp_sndbuf(st, &c->s), (uint32_t)MEM_PAGE << MEM_ORDER_MAX);
     size_t used = ring_len(&c->sq);
 
+    if (tcp_mem_full(st)) {
+        limit = min_u32(limit, (uint32_t)st->knobs.tcp_wmem_min);
+    }
     return used < limit ? limit - (uint32_t)used : 0;
 }
 

@@ -273,10 +273,11 @@ static bool set_one(struct knobs *k, const char *name, const char *value)
     return true;
 }
 
-/* tcp_rmem, tcp_wmem: "min default max" as sysctl writes them. */
+/* tcp_rmem, tcp_wmem: "min default max", tcp_mem: "min pressure max", as sysctl writes them. */
 static bool set_three(struct knobs *k, const char *name, const char *value)
 {
-    static const char *const part[] = {"min", "default", "max"};
+    const char *const part[] = {"min", strcmp(name, "tcp_mem") == 0 ? "pressure" : "default",
+                                "max"};
     for (unsigned i = 0; i < 3; i++) {
         char full[80];
         char item[32];
@@ -303,7 +304,8 @@ static bool set_text(struct knobs *k, const char *text)
         return false;
     }
     snprintf(name, sizeof name, "%s%.*s", dot, (int)(len - strlen(dot)), text + strlen(dot));
-    if (strcmp(name, "tcp_rmem") == 0 || strcmp(name, "tcp_wmem") == 0) {
+    if (strcmp(name, "tcp_rmem") == 0 || strcmp(name, "tcp_wmem") == 0 ||
+        strcmp(name, "tcp_mem") == 0) {
         return set_three(k, name, text + len + 1);
     }
     return set_one(k, name, text + len + 1);

@@ -13,9 +13,8 @@
 
 /* Linux has these, the stack does not, and no behaviour here depends on their usual values. */
 static const char *const without_effect[] = {
-    "tcp_fack",        "tcp_tso_win_divisor",    "tcp_pacing_ss_ratio", "tcp_pacing_ca_ratio",
-    "tcp_ecn_option",  "tcp_low_latency",        "tcp_min_rtt_wlen",    "tcp_thin_linear_timeouts",
-    "tcp_tso_rtt_log", "tcp_comp_sack_delay_ns",
+    "tcp_fack",         "tcp_ecn_option",           "tcp_low_latency",
+    "tcp_min_rtt_wlen", "tcp_thin_linear_timeouts", "tcp_comp_sack_delay_ns",
 };
 
 /* Several numbers in one setting. */
@@ -25,6 +24,7 @@ static const struct several {
 } several[] = {
     {"tcp_rmem", {"min", "default", "max"}},
     {"tcp_wmem", {"min", "default", "max"}},
+    {"tcp_mem", {"min", "pressure", "max"}},
     {"ip_local_port_range", {"min", "max", NULL}},
 };
 

@@ -81,15 +81,15 @@ static void test_sizes(void **state)
     struct fix *f = *state;
     static const size_t need[][2] = {
         {1, 4096},     {4096, 4096},       {4097, 8192},
-        {8193, 16384}, {5 << 20, 8 << 20}, {16 << 20, 16 << 20},
+        {8193, 16384}, {5 << 20, 8 << 20}, {32 << 20, 32 << 20},
     };
     for (size_t i = 0; i < sizeof need / sizeof *need; i++) {
         assert_int_equal(ring_reserve(&f->r, f->m, &f->h.env, need[i][0]), 0);
         assert_int_equal(ring_cap(&f->r), need[i][1]);
     }
-    assert_int_equal(ring_reserve(&f->r, f->m, &f->h.env, (16 << 20) + 1), -ERR_NOBUFS);
+    assert_int_equal(ring_reserve(&f->r, f->m, &f->h.env, (32 << 20) + 1), -ERR_NOBUFS);
     assert_int_equal(ring_reserve(&f->r, f->m, &f->h.env, SIZE_MAX), -ERR_NOBUFS);
-    assert_int_equal(ring_cap(&f->r), 16 << 20);
+    assert_int_equal(ring_cap(&f->r), 32 << 20);
 }
 
 static void test_wrap(void **state)
