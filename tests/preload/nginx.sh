@@ -87,26 +87,38 @@ keepalive()
     no_errors "$work/wrk"
 }
 
-# Keep-alive connections of an old worker end when it ends: the kernel's own count is the measure.
+median() # NUMBER NUMBER NUMBER
+{
+    printf '%s\n' "$@" | sort -n | sed -n 2p
+}
+
+errors_with_reloads() # NAME: of one load
+{
+    load "$work/wrk"
+    reloads_while "$1"
+    wait "$wrk_pid"
+    errors_of "$work/wrk"
+}
+
+# Keep-alive connections of an old worker end when it ends: the kernel's own count is the measure. Now and then, on either
+# stack, one connects again to a worker that has not heard of the reload yet and ends twice: hence the median of three.
 keepalive_with_reloads()
 {
-    local ours theirs
-    load "$work/wrk"
-    reloads_while ours
-    wait "$wrk_pid"
-    ours=$(errors_of "$work/wrk")
+    local ours=() theirs=()
+    for _ in 1 2 3; do
+        ours+=("$(errors_with_reloads ours)")
+    done
     nginx_conf kernel 127.0.0.1:8081
     nginx_args kernel
     nginx "${args[@]}"
     await 10 curl -sf -o /dev/null http://127.0.0.1:8081/
     url=http://127.0.0.1:8081/
-    load "$work/wrk"
-    reloads_while kernel
-    wait "$wrk_pid"
-    theirs=$(errors_of "$work/wrk")
+    for _ in 1 2 3; do
+        theirs+=("$(errors_with_reloads kernel)")
+    done
     down kernel
-    echo "errors: ours $ours, the kernel's $theirs"
-    ((ours <= theirs))
+    echo "errors: ours ${ours[*]}, the kernel's ${theirs[*]}"
+    (($(median "${ours[@]}") <= $(median "${theirs[@]}")))
 }
 
 twenty()
