@@ -16,6 +16,13 @@
 
 #include "tun/sysio.h"
 
+#if defined(__has_include) && __has_include(<valgrind/memcheck.h>)
+#include <valgrind/memcheck.h>
+#else
+#define VALGRIND_MAKE_MEM_NOACCESS(at, len) ((void)(at), (void)(len))
+#define VALGRIND_MAKE_MEM_DEFINED(at, len)  ((void)(at), (void)(len))
+#endif
+
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 8u /* Linux 6.3 */
 #endif
@@ -92,6 +99,18 @@ static int grow_file(int fd, size_t size)
     return err;
 }
 
+void arena_tell_end(struct session *s)
+{
+    size_t size = s->arena->size;
+
+    if (s->seen == 0) {
+        VALGRIND_MAKE_MEM_NOACCESS(ARENA_BASE + size, s->mapped - size);
+    } else {
+        VALGRIND_MAKE_MEM_DEFINED(ARENA_BASE + s->seen, size - s->seen);
+    }
+    s->seen = size;
+}
+
 int arena_grow(struct session *s, size_t size)
 {
     struct arena *a = s->arena;
@@ -110,6 +129,7 @@ int arena_grow(struct session *s, size_t size)
     }
     if (!err) {
         __atomic_store_n(&a->size, size, __ATOMIC_RELEASE);
+        arena_look(s);
     }
     return err;
 }

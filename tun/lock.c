@@ -35,6 +35,7 @@
 #include <time.h>
 
 #include "core/check.h"
+#include "tun/arena.h"
 #include "tun/sysio.h"
 
 #define STOPPED_AFTER (20 * MSEC) /* of waiting: has the holder been stopped? */
@@ -157,6 +158,7 @@ static void taken(struct session *s, struct env *env, int err)
     if (UNLIKELY(my_tid == 0)) {
         my_tid = (uint32_t)sys_gettid();
     }
+    arena_look(s);
     env->ops = &session_ops;
     env->ctx = s;
     env->member = s->me;

@@ -171,6 +171,7 @@ static int map_arena(struct session *s, size_t size)
     }
     struct arena *a = (struct arena *)ARENA_BASE;
     s->mapped = size;
+    s->seen = 0;
     if (a->magic != ARENA_MAGIC ||
         strncmp(a->build_id, session_build_id(), sizeof a->build_id - 1) != 0) {
         return SESSION_BUILD;

@@ -106,6 +106,7 @@ struct session {
     int wake_fd;             /* AF_UNIX datagram socket of ours, to send wake-ups from */
     uint32_t me;             /* our index among the members */
     size_t mapped;           /* bytes of address space mapped at ARENA_BASE */
+    size_t seen;             /* arena->size when this process looked last: arena_look */
     uint32_t forking;        /* between fork_prepare and the fork: the child's index; 0: none */
     uint32_t keeper_epoch;   /* of the keeper that keeper_fd leads to */
     const char *keeper_path; /* to start another one; NULL: cannot. The caller's, for good */
