@@ -91,14 +91,14 @@ static int enter_tun(struct loop *l)
 /* Behind all that are registered now. */
 static void go_last(struct loop *l)
 {
-    uint32_t seq = __atomic_load_n(&l->s->arena->arm_seq, __ATOMIC_ACQUIRE);
+    uint32_t armed = __atomic_load_n(&l->s->arena->arm_seq, __ATOMIC_ACQUIRE);
     if (!__atomic_load_n(&l->away, __ATOMIC_RELAXED)) {
         leave_tun(l);
         enter_tun(l);
     }
     ctl(l, EPOLL_CTL_DEL, l->s->timer_fd, 0, SRC_TIMER);
     ctl(l, EPOLL_CTL_ADD, l->s->timer_fd, EPOLLIN | EPOLLEXCLUSIVE, SRC_TIMER);
-    __atomic_store_n(&l->s->arena->member[l->s->me].loop_seen, seq, __ATOMIC_RELEASE);
+    __atomic_store_n(&l->s->arena->member[l->s->me].loop_seen, armed, __ATOMIC_RELEASE);
 }
 
 static bool stands_in_front(const struct loop *l)

@@ -115,12 +115,12 @@ static int req_send(struct netcfg *nc, struct request *r)
 typedef void msg_fn(const struct nlmsghdr *h, void *arg);
 
 /* Walks one datagram of answers. 1: all is said; 0: more to come; -errno. */
-static int reply_walk(const uint8_t *buf, size_t len, uint32_t seq, msg_fn *fn, void *arg)
+static int reply_walk(const uint8_t *buf, size_t len, uint32_t number, msg_fn *fn, void *arg)
 {
     const struct nlmsghdr *h = (const struct nlmsghdr *)(const void *)buf;
 
     for (; NLMSG_OK(h, len); h = NLMSG_NEXT(h, len)) {
-        if (h->nlmsg_seq != seq) {
+        if (h->nlmsg_seq != number) {
             continue; /* the rest of a dump that nobody wanted any more */
         }
         if (h->nlmsg_type == NLMSG_DONE) {

@@ -260,8 +260,8 @@ static bool none_held(void *arg)
     return hear(talk) == 0;
 }
 
-/* Each worker has a processor of its own: what is measured is the recovery, not how the scheduler shares
- * out one processor among those who never sleep. */
+/* Each worker has a processor of its own: what is measured is the recovery, not how the scheduler
+ * shares out one processor among those who never sleep. */
 static struct child worker(const struct session_result *r, uint32_t *seed, size_t cpu)
 {
     struct child c = member_run(r, work, seed);
