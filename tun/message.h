@@ -15,12 +15,13 @@
 #define KEEPER_FD     3           /* where a new keeper finds the one who started it */
 
 enum hello_op {
-    HELLO_JOIN,   /* become a member: arena, TUN and timer come with the welcome */
-    HELLO_HOLD,   /* keep the session while this connection is open */
-    HELLO_ATTACH, /* a member that lost its keeper: nothing but the connection */
-    HELLO_FDS,    /* the descriptors again */
-    HELLO_LEAVE,  /* the member has let go of everything */
-    HELLO_FORKED, /* a member made by fork; its pidfd comes along. No welcome */
+    HELLO_JOIN,    /* become a member: arena, TUN and timer come with the welcome */
+    HELLO_HOLD,    /* keep the session while this connection is open */
+    HELLO_ATTACH,  /* a member that lost its keeper: nothing but the connection */
+    HELLO_FDS,     /* the descriptors again */
+    HELLO_LEAVE,   /* the member has let go of everything */
+    HELLO_OBSERVE, /* look: the arena comes with the welcome, for reading only */
+    HELLO_FORKED,  /* a member made by fork; its pidfd comes along. No welcome */
 };
 
 struct hello {

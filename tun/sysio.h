@@ -27,6 +27,11 @@ static inline long sys_read(int fd, void *buf, size_t n)
     return sys3(SYS_read, fd, (long)buf, (long)n);
 }
 
+static inline long sys_pread(int fd, void *buf, size_t n, uint64_t at)
+{
+    return sys4(SYS_pread64, fd, (long)buf, (long)n, (long)at);
+}
+
 static inline long sys_write(int fd, const void *buf, size_t n)
 {
     return sys3(SYS_write, fd, (long)buf, (long)n);
