@@ -90,6 +90,7 @@ struct tcp {
     bool syn_data_acked          : 1; /* a SYN's data was taken: by the peer or by us */
     bool fo_child                : 1; /* made by Fast Open; its handshake goes on */
     bool write_pending           : 1; /* a send waits for the connection: the ACK may ride on it */
+    bool opener_waits            : 1; /* MSG_FASTOPEN blocks until the connection is there */
     uint8_t fastopen_client_fail : 2;
     uint8_t ack_why; /* enum tx_reason of the acknowledgment that is wanted */
 

@@ -273,6 +273,7 @@ int tfo_open(struct stack *st, struct env *env, struct tcp *c, struct tcp_first 
     c->syn_fastopen_exp = cookie.here && cookie.exp;
     c->snd.nxt = c->snd.max = seq_add(c->snd_base, len);
     f->taken = len;
+    c->opener_waits = f->waits;
     c->write_pending = f->waits && span_total(f->v, f->n) > len;
     tcp_send_syn_with(st, env, c, TX_SYN, &cookie, len);
     return 0;

@@ -110,8 +110,8 @@ static bool echo_is_ours(const struct tcp *c, const struct tcp_seg *seg, nsec no
            (int32_t)(tcp_now_ts(c, now) - seg->ts_ecr) >= 0;
 }
 
-/* Linux, not RFC: a send waits and will carry the acknowledgment. */
-static void delay_for_writer(struct stack *st, struct env *env, struct tcp *c)
+/* The connection is there. Linux, not RFC: a send waits and will carry the acknowledgment. */
+static void opened_for_writer(struct stack *st, struct env *env, struct tcp *c)
 {
     if (c->write_pending && c->want_ack) {
         c->want_ack = false;
@@ -119,7 +119,8 @@ static void delay_for_writer(struct stack *st, struct env *env, struct tcp *c)
         tcp_enter_quickack(c, 16);
         tcp_timer_set(st, env, c, TT_DELACK, env->now + DELACK_MAX);
     }
-    c->write_pending = false;
+    c->connect_told = c->connect_told || c->opener_waits;
+    c->write_pending = c->opener_waits = false;
 }
 
 /* RFC 9293 3.5: both ends opened. */
@@ -189,7 +190,7 @@ static enum drop in_syn_sent(struct stack *st, struct env *env, struct tcp *c,
         sock_notify(st, &c->s, LX_POLLOUT | LX_POLLWRNORM);
         tcp_want_ack(st, c, TX_ACK);
         bool text = !(c->syn_fastopen || c->syn_data) || tfo_synack(st, env, c, seg);
-        delay_for_writer(st, env, c);
+        opened_for_writer(st, env, c);
         tcp_want_out(st, c);
         if (text && (seg->len || seg->flags & TCP_FIN)) {
             strip_syn(seg); /* RFC 9293; Linux leaves it to be sent again unless Fast Open asked */

@@ -84,6 +84,10 @@ long my_socket(int domain, int type, int protocol);
 long my_bind(int fd, struct file *f, const struct sockaddr *sa, socklen_t len);
 long my_listen(int fd, struct file *f, int backlog);
 long my_accept4(int fd, struct file *f, struct sockaddr *sa, socklen_t *len, int flags);
+/* Where a connection to that address goes: the socket is the stack's or the kernel's from here on
+ * (then `f` must not be used). AIM_NOWHERE: AF_UNSPEC. Or -errno. */
+enum { AIM_STACK, AIM_NOWHERE, AIM_KERNEL };
+int my_aim(int fd, struct file *f, const struct sockaddr *sa, socklen_t len, struct endpoint *to);
 long my_connect(int fd, struct file *f, const struct sockaddr *sa, socklen_t len);
 long my_shutdown(int fd, struct file *f, int how);
 long my_getsockname(int fd, struct file *f, struct sockaddr *sa, socklen_t *len);

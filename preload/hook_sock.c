@@ -473,25 +473,20 @@ static bool may_move(const struct file *f)
     return !s->bound_addr;
 }
 
-long my_connect(int fd, struct file *f, const struct sockaddr *sa, socklen_t len)
+int my_aim(int fd, struct file *f, const struct sockaddr *sa, socklen_t len, struct endpoint *to)
 {
-    sleep_begin();
     const struct sock *s = f->sock.s;
     bool stream = s->type == LX_SOCK_STREAM;
-    struct endpoint to = {0};
     int got = sa_get(sa, len, s->family, s->opt.v6only,
-                     stream ? SA_CONNECT_STREAM : SA_CONNECT_DGRAM, &to);
-    if (got < 0) {
-        return got;
-    }
-    if (got == 1) {
-        return connect_stack(f, NULL);
+                     stream ? SA_CONNECT_STREAM : SA_CONNECT_DGRAM, to);
+    if (got != 0) {
+        return got < 0 ? got : AIM_NOWHERE;
     }
     if (may_move(f)) {
-        enum file_why why = decide_dest(&to.addr);
+        enum file_why why = decide_dest(&to->addr);
         if (why != FILE_WHY_STACK) {
             int err = file_to_kernel(fd, f, why, -1);
-            return err ? err : hook_errno(real.connect(fd, sa, len));
+            return err ? err : AIM_KERNEL;
         }
     }
     if (stream && !f->decided) {
@@ -499,7 +494,21 @@ long my_connect(int fd, struct file *f, const struct sockaddr *sa, socklen_t len
         f->decided = true;
     }
     f->why = FILE_WHY_STACK;
-    return connect_stack(f, &to);
+    return AIM_STACK;
+}
+
+long my_connect(int fd, struct file *f, const struct sockaddr *sa, socklen_t len)
+{
+    struct endpoint to = {0};
+    sleep_begin();
+    int where = my_aim(fd, f, sa, len, &to);
+    if (where < 0) {
+        return where;
+    }
+    if (where == AIM_KERNEL) {
+        return hook_errno(real.connect(fd, sa, len));
+    }
+    return connect_stack(f, where == AIM_NOWHERE ? NULL : &to);
 }
 
 HOOK int connect(int fd, const struct sockaddr *sa, socklen_t len)

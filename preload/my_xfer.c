@@ -354,8 +354,18 @@ long my_recvmsg(int fd, struct file *f, struct msghdr *msg, int flags)
 #define BULK      (32 << 10) /* bytes for which a look at the TUN costs next to nothing */
 #define BULK_TURN 16u
 
-/* Entered; leaves. */
-static long send_stream(struct call *c, size_t n)
+/* One try. LX_MSG_DONTWAIT tells the stack whether more will come by itself. */
+static int64_t stream_once(struct call *c, size_t n, const struct endpoint *to)
+{
+    uint32_t flags = (uint32_t)c->flags | (nonblocking(c) ? LX_MSG_DONTWAIT : 0);
+    return sock_send(the_stack(), c->env, c->ref.s, (const struct span *)c->v, n, flags, to);
+}
+
+/*
+ * Entered; leaves. `to`: where MSG_FASTOPEN connects, or NULL. A call whose connection is on its
+ * way (Fast Open) waits for it, though its bytes are with the SYN, and fails if that does.
+ */
+static long send_stream(struct call *c, size_t n, const struct endpoint *to)
 {
     struct sock *s = c->ref.s;
     nsec timeout = s->opt.sndtimeo;
@@ -365,9 +375,10 @@ static long send_stream(struct call *c, size_t n)
                       .deadline = NEVER,
                       .restart = timeout == 0};
     size_t done = 0;
+    bool opening = false;
     for (;;) {
-        int64_t took = sock_send(the_stack(), c->env, s, (const struct span *)c->v, n,
-                                 (uint32_t)c->flags, NULL);
+        int64_t took = stream_once(c, n, to);
+        bool failed = took < 0 && took != -ERR_AGAIN;
         if (took > 0) {
             done += (size_t)took;
         }
@@ -379,7 +390,11 @@ static long send_stream(struct call *c, size_t n)
                 return (long)done;
             }
         }
-        if (LIKELY(done >= c->total || (took < 0 && took != -ERR_AGAIN))) {
+        if (UNLIKELY(opening && failed)) {
+            done = 0;
+        }
+        opening = UNLIKELY(sock_opening(s)) && !nonblocking(c);
+        if (LIKELY(!opening && (done >= c->total || failed))) {
             leave(c->env);
             return done > 0 || took >= 0 ? (long)done : errno_of(took);
         }
@@ -389,6 +404,9 @@ static long send_stream(struct call *c, size_t n)
             }
             leave(c->env);
             return done > 0 ? (long)done : -EAGAIN;
+        }
+        if (opening) {
+            c->flags &= ~MSG_FASTOPEN;
         }
         if (timeout > 0 && b.deadline == NEVER) {
             b.deadline = nsec_add(c->env->now, timeout);
@@ -503,14 +521,15 @@ static long send_dgram(struct call *c, size_t n)
 
 /* ------------------------------------------------------------------ sending */
 
-/* MSG_FASTOPEN on an unconnected stream: the connection first, then the data. */
-static long fastopen(int fd, struct file *f, struct xfer *x)
+/* MSG_FASTOPEN with an address: the socket's side is chosen as for connect. */
+static int fastopen(int fd, struct call *c, struct endpoint *to)
 {
-    if (f->sock.s->connected || !x->name) {
-        return 0;
+    struct xfer *x = c->x;
+    if (!x->name) {
+        return AIM_STACK;
     }
-    long err = my_connect(fd, f, x->name, *x->namelen);
-    return err == -EISCONN ? 0 : err;
+    int where = my_aim(fd, c->f, x->name, *x->namelen, to);
+    return where == AIM_NOWHERE ? -EOPNOTSUPP : where;
 }
 
 static long send_with(int fd, struct file *f, struct xfer *x, int flags, struct mspan *v)
@@ -528,22 +547,26 @@ static long send_with(int fd, struct file *f, struct xfer *x, int flags, struct 
     if (UNLIKELY(s->type != LX_SOCK_STREAM)) {
         return send_dgram(&c, (size_t)n);
     }
-    if (UNLIKELY(flags & MSG_FASTOPEN)) {
-        long err = fastopen(fd, f, x);
-        if (err < 0) {
-            return err;
+    struct endpoint to;
+    bool opens = UNLIKELY(flags & MSG_FASTOPEN);
+    if (opens) {
+        int where = fastopen(fd, &c, &to);
+        if (where < 0) {
+            return where;
         }
-        c.flags &= ~MSG_FASTOPEN;
-        if (hook_sock(fd) != f) { /* the address was the kernel's */
-            return hook_errno(real.sendmsg(
-                fd, &(struct msghdr){.msg_iov = (struct iovec *)x->iov, .msg_iovlen = x->iovcnt},
-                c.flags));
+        if (where == AIM_KERNEL) {
+            struct msghdr m = {.msg_name = x->name,
+                               .msg_namelen = *x->namelen,
+                               .msg_iov = (struct iovec *)(uintptr_t)x->iov,
+                               .msg_iovlen = x->iovcnt};
+            return hook_errno(real.sendmsg(fd, &m, flags));
         }
+        opens = x->name != NULL;
     }
     if (!hook_enter(&c.env, &c.ref)) {
         return -EBADF;
     }
-    long ret = send_stream(&c, (size_t)n);
+    long ret = send_stream(&c, (size_t)n, opens ? &to : NULL);
     if (UNLIKELY(ret == -EPIPE) && !(flags & MSG_NOSIGNAL)) {
         hook_sigpipe();
     }
