@@ -95,8 +95,9 @@ built: all $(UNIT)
 check-core: $(BUILD)/libcore.a ## the part without privileges: unit tests, scripts, symbols, form
 	$(TALLY) $(QUICK_SUITES)
 
-check-symbols: $(BUILD)/libcore.a
+check-symbols: $(BUILD)/libcore.a $(BUILD)/libwire.a
 	$(Q)tests/tools/symbols.sh $(BUILD)/libcore.a
+	$(Q)tests/tools/symbols.sh $(BUILD)/libwire.a $(BUILD)/libcore.a
 
 check-tidy:
 	$(Q)tests/tools/tidy.sh

@@ -17,6 +17,16 @@ $(BUILD)/libtun.a: $(call obj,$(TUN_SRC))
 	$(call say,AR,$@)
 	$(Q)rm -f $@; $(AR) rcs $@ $^
 
+# The emulated wire and its language, for who wants no more of tun: machines like core, used by the tests.
+WIRE_LIBS := $(BUILD)/libimpair.a $(BUILD)/libwire.a
+$(BUILD)/libwire.a: $(call obj,$(wildcard tun/wire*.c))
+	$(call say,AR,$@)
+	$(Q)rm -f $@; $(AR) rcs $@ $^
+
+$(BUILD)/libimpair.a: $(call obj,$(wildcard tun/impair*.c))
+	$(call say,AR,$@)
+	$(Q)rm -f $@; $(AR) rcs $@ $^
+
 # Static, because it must not meet the library's LD_PRELOAD nor a program's library path. libuv's look-ups of users and names
 # are never called; the linker would warn of them.
 $(BUILD)/standin-keeper: $(call obj,$(KEEPER_SRC)) $(BUILD)/libtun.a $(BUILD)/libcore.a

@@ -1,10 +1,11 @@
 #!/bin/bash
-# symbols.sh LIBCORE.A - core is a machine: the symbols it needs from outside are on a short list.
+# symbols.sh LIB.A [OTHER.A...] - core is a machine, and so is the wire (which may use core): the symbols they need from
+# outside are on a short list.
 #
 # Each object of the archive is a test: what it leaves undefined must be another object's, or on the list.
 set -euo pipefail
 
-lib=${1:?symbols.sh LIBCORE.A}
+lib=${1:?symbols.sh LIB.A [OTHER.A...]}
 # bcmp is what clang makes of memcmp(...) == 0
 allowed='^(memcpy|memmove|memset|memcmp|strlen|strcmp|strncmp|bcmp|crypto_shorthash[a-z0-9_]*)$'
 helpers='^(_GLOBAL_OFFSET_TABLE_|__stack_chk_fail|__(u?div|u?mod)(ti|di)3|__popcountdi2)$'
@@ -13,7 +14,7 @@ passed=0 failed=0
 
 defined=$(mktemp)
 trap 'rm -f "$defined"' EXIT
-nm -g --defined-only "$lib" | awk 'NF == 3 { print $3 }' | sort -u >"$defined"
+nm -g --defined-only "$@" | awk 'NF == 3 { print $3 }' | sort -u >"$defined"
 
 while read -r object; do
     bad=()
