@@ -38,6 +38,7 @@ enum mem_kind {
     MEM_FRAG,    /* struct frag: one datagram being reassembled */
     MEM_SIDE,    /* struct side: what only few sockets need */
     MEM_TFO,     /* struct tfo_listener: what Fast Open adds to a listener */
+    MEM_MARK,    /* struct mark: a place in a stream being sent */
     MEM_KINDS
 };
 

@@ -94,6 +94,7 @@ void sock_side_rebuild(struct stack *st)
             mem_obj_put(st->mem, x);
         }
         x->signalled = false;
+        x->mark_head = x->mark_tail = x->mark_next = NULL;
     }
     for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
         for (struct sock *s = mem_obj_next(st->mem, kinds[k], NULL); s;

@@ -22,6 +22,19 @@ enum urg_state {
     URG_READ,   /* taken; the mark stands until the stream is read past it */
 };
 
+/* What happens at a mark in the stream being sent (tcp_mark.c). */
+enum {
+    MARK_EOR = 1, /* a record ends: no segment reaches over it */
+};
+
+struct mark {
+    struct mem_obj obj; /* kind MEM_MARK */
+    struct sock *owner;
+    struct mark *next;
+    seq at; /* the byte behind the last one concerned */
+    uint8_t what;
+};
+
 struct side {
     struct mem_obj obj; /* kind MEM_SIDE */
     struct sock *owner;
@@ -32,6 +45,10 @@ struct side {
     uint8_t urg_in; /* enum urg_state */
     uint8_t urg_byte;
     bool urg_out;
+
+    /* marks in the stream being sent, in order */
+    struct mark *mark_head, *mark_tail;
+    struct mark *mark_next; /* the first that SND.NXT has not passed */
 
     /* SIGURG */
     bool signalled;    /* on the stack's list of signals to send */

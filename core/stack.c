@@ -93,6 +93,7 @@ struct stack *stack_init(void *base, void *at, size_t size_max, const struct sta
         [MEM_DGRAM] = sizeof(struct dgram), [MEM_POLLSET] = sizeof(struct pollset),
         [MEM_WATCH] = sizeof(struct watch), [MEM_FRAG] = sizeof(struct frag),
         [MEM_SIDE] = sizeof(struct side),   [MEM_TFO] = sizeof(struct tfo_listener),
+        [MEM_MARK] = sizeof(struct mark),
     };
     st->mem = mem_init(base, (uint8_t *)at + own + ring, size_max, sizes, cfg->mem_limit, env);
     if (!st->mem || demux_init(st, env) != 0) {
@@ -423,6 +424,7 @@ void stack_recover(struct stack *st, struct env *env)
     frag_rebuild(st);
     sock_side_rebuild(st);
     tcp_rebuild_all(st, env);
+    tcp_mark_rebuild(st);
     udp_rebuild(st, env);
     mem_rebuild_end(st->mem);
 

@@ -138,6 +138,9 @@ bool tcp_rebuild(struct stack *st, struct env *env, struct sock *s);
 /* Recovery, after all were rebuilt: the accept queues from the children. */
 void tcp_rebuild_queues(struct stack *st, struct env *env);
 
+/* Recovery, after all were rebuilt: the marks in their streams (sock_side.h). */
+void tcp_mark_rebuild(struct stack *st);
+
 /* NULL, or the invariant that does not hold. */
 const char *tcp_check(const struct stack *st, const struct sock *s);
 

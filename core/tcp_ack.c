@@ -110,6 +110,7 @@ static void take_bytes(struct stack *st, struct env *env, struct tcp *c, struct 
     c->snd.una = ack;
     if (UNLIKELY(c->s.side != NULL)) {
         tcp_urg_acked(c);
+        tcp_mark_acked(st, c);
     }
     if (seq_lt(head, end)) {
         a->acked_bytes = seq_dist(head, end);
@@ -222,6 +223,7 @@ static void settle(struct stack *st, struct env *env, struct tcp *c, const struc
             tcp_arm_rto(st, env, c);
         }
         if (!was_writable && tcp_writable(st, c)) {
+            c->nospace = false;
             sock_notify(st, &c->s, LX_POLLOUT | LX_POLLWRNORM);
         }
     } else if (a->sacked && c->due[TT_TLP] != NEVER) {

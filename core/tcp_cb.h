@@ -76,7 +76,9 @@ struct tcp {
     /* program's options */
     bool nodelay : 1;
     bool cork    : 1;
-    bool more    : 1; /* the last send had MSG_MORE */
+    bool more    : 1; /* within a send with MSG_MORE */
+    bool psh     : 1; /* the end of what is written was pushed: no MSG_MORE since tail_from */
+    bool nospace : 1; /* a send found the buffer full (Linux's SOCK_NOSPACE) */
     bool inq_opt : 1;
 
     /* Fast Open (tcp_fastopen.c) */
@@ -109,7 +111,9 @@ struct tcp {
         uint8_t scale;
         uint32_t buf_per_seg; /* what a segment counts for in the send buffer, as in Linux */
     } snd;
-    seq snd_base; /* of sq */
+    seq snd_base;   /* of sq */
+    seq tail_from;  /* where the last packet of the unsent data begins: the send buffer's unit */
+    seq pushed_seq; /* the end of what was written when PSH was set last */
     seq fin_seq;
 
     seq irs;
@@ -201,7 +205,7 @@ struct tcp {
     int32_t linger2_s; /* 0: the stack's; -1: none */
     int32_t syncnt;
     int32_t defer_accept_s;
-    int32_t notsent_lowat; /* -1: the stack's */
+    uint32_t notsent_lowat; /* bytes; 0: the stack's */
     uint32_t window_clamp;
     uint16_t user_mss;
 
@@ -533,6 +537,18 @@ uint32_t tcp_urg_take(struct tcp *c, uint64_t *from, struct mspan *v, size_t n, 
 void tcp_urg_taken(struct tcp *c);
 void tcp_urg_reset(struct tcp *c);
 
+/* ---- tcp_mark.c; all but tcp_mark_add and tcp_mark_drop: there is a side object */
+/* A mark at the end of what was written. -ERR_NOBUFS. */
+int tcp_mark_add(struct stack *st, struct env *env, struct tcp *c, uint8_t what);
+/* How much of `unsent` one segment may carry: up to the end of a record. */
+uint32_t tcp_mark_limit(const struct tcp *c, uint32_t unsent);
+/* Whether a record ends there; nothing behind it was sent. */
+bool tcp_mark_ends_record(const struct tcp *c, seq at);
+/* SND.NXT has moved; SND.UNA has; the stream is over. */
+void tcp_mark_sent(struct tcp *c);
+void tcp_mark_acked(struct stack *st, struct tcp *c);
+void tcp_mark_drop(struct stack *st, struct tcp *c);
+
 /* ---- tcp_user.c */
 /* The connection ends: buffers freed, timers off, the program told (err 0: orderly). Frees an
  * orphan: then c is gone. */
@@ -542,9 +558,12 @@ void tcp_release_bufs(struct stack *st, struct tcp *c);
 void tcp_enter_time_wait(struct stack *st, struct env *env, struct tcp *c);
 /* The MSS we announce, from the MTU towards the peer. */
 void tcp_open_mss(const struct stack *st, struct tcp *c);
-/* Free space in the send buffer, and whether that makes the socket writable. */
-uint32_t tcp_snd_space(const struct stack *st, const struct tcp *c);
+/* What the send buffer holds, packets' heads included (Linux's sk_wmem_queued), and whether that
+ * leaves the socket writable. */
+uint32_t tcp_snd_queued(const struct tcp *c);
 bool tcp_writable(const struct stack *st, const struct tcp *c);
+/* TCP_NOTSENT_LOWAT, or the stack's. UINT32_MAX: none. */
+uint32_t tcp_unsent_limit(const struct stack *st, const struct tcp *c);
 uint32_t tcp_readable(const struct tcp *c);
 /* Begins congestion control anew, with an initial window of cwnd segments. */
 void tcp_cc_start(const struct stack *st, struct tcp *c, uint8_t algo, uint32_t cwnd, nsec now);

@@ -245,6 +245,7 @@ static uint32_t take_first(struct stack *st, struct env *env, struct tcp *c,
     if (txq_push(&c->tx, st->mem, env, from, seq_add(from, room), 1, env->now)) {
         return 0;
     }
+    txq_set(&c->tx, txq_at(&c->tx, c->tx.n - 1), TXR_PSH);
     for (size_t i = 0; i < f->n && len < room; i++) {
         uint32_t n = (uint32_t)min_size(f->v[i].n, room - len);
         ring_put(&c->sq, c->sq.tail + len, f->v[i].p, n);
@@ -311,7 +312,7 @@ static void resend_first(struct stack *st, struct env *env, struct tcp *c)
         tcp_done(st, env, c, ERR_NOBUFS);
         return;
     }
-    txq_set(&c->tx, txq_at(&c->tx, 0), TXR_LOST);
+    txq_set(&c->tx, txq_at(&c->tx, 0), TXR_LOST | TXR_PSH);
     c->high_seq = c->snd.nxt;
     c->undo_cwnd = 0;
     c->ca_state = CA_LOSS;

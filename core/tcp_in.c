@@ -97,6 +97,8 @@ void tcp_established(struct stack *st, struct env *env, struct tcp *c)
     tcp_cc_start(st, c, c->cc.algo, iw, env->now);
     c->high_seq = c->snd.nxt;
     c->usage_seq = c->snd.nxt;
+    c->tail_from = c->pushed_seq = c->snd_base;
+    c->psh = true;
     c->snd_at = c->rcv_at = env->now;
 }
 

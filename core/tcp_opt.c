@@ -16,8 +16,8 @@ static int set_nodelay(struct stack *st, struct env *env, struct tcp *c, bool on
 {
     c->nodelay = on;
     if (on && tcp_synchronized(c)) {
-        bool cork = c->cork;
-        c->cork = c->more = false;
+        bool cork = c->cork; /* Linux, not RFC: once, over the cork */
+        c->cork = false;
         tcp_output(st, env, c);
         c->cork = cork;
     }
@@ -28,11 +28,7 @@ static int set_cork(struct stack *st, struct env *env, struct tcp *c, bool on)
 {
     c->cork = on;
     if (!on && tcp_synchronized(c)) {
-        bool nodelay = c->nodelay;
-        c->nodelay = true;
-        c->more = false;
         tcp_output(st, env, c);
-        c->nodelay = nodelay;
     }
     return 0;
 }
@@ -156,7 +152,7 @@ static int set_int(struct stack *st, struct env *env, struct tcp *c, int name, i
     case LX_TCP_USER_TIMEOUT:
         return set_bounded(&c->user_timeout_ms, v, 0, INT32_MAX);
     case LX_TCP_NOTSENT_LOWAT:
-        c->notsent_lowat = v;
+        c->notsent_lowat = (uint32_t)v;
         return 0;
     case LX_TCP_INQ:
         c->inq_opt = v == 1;
@@ -328,7 +324,7 @@ static int get_int(const struct stack *st, const struct tcp *c, int name, int *v
         *v = c->user_timeout_ms;
         return 0;
     case LX_TCP_NOTSENT_LOWAT:
-        *v = c->notsent_lowat;
+        *v = (int)c->notsent_lowat;
         return 0;
     case LX_TCP_INQ:
         *v = c->inq_opt;

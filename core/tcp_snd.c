@@ -319,9 +319,10 @@ static uint32_t gso_most(const struct stack *st, const struct tcp *c, uint32_t m
 }
 
 /* How much of `unsent` may go out as one (super-)segment now; 0: nothing. RFC 9293 3.7, SHLD-28;
- * nothing into a window taken back (3.8.6, SHLD-15). */
+ * nothing into a window taken back (3.8.6, SHLD-15). `hold`: a rest that does not fill a
+ * segment waits. */
 static uint32_t allowance(const struct stack *st, struct tcp *c, uint32_t unsent, uint32_t mss,
-                          bool *limited)
+                          bool hold, bool *limited)
 {
     uint32_t inflight = tcp_inflight(c);
 
@@ -340,9 +341,9 @@ static uint32_t allowance(const struct stack *st, struct tcp *c, uint32_t unsent
         *limited = true;
     }
     bool all = n == unsent;
-    if (n > mss && (!all || (n % mss && nagle_holds(c) && !c->fin_queued))) {
+    if (n > mss && (!all || (n % mss && hold))) {
         n -= n % mss;
-    } else if (n < mss && all && nagle_holds(c) && !c->fin_queued) {
+    } else if (n < mss && all && hold) {
         n = 0;
     }
     return n;
@@ -359,7 +360,7 @@ static void send_new(struct stack *st, struct env *env, struct tcp *c, uint32_t 
     bool last = seq_eq(end, tcp_write_end(c));
     bool fin = last && c->fin_queued;
 
-    if ((n && last) || segs > 1) {
+    if (segs > 1 || (n && (last ? c->psh || why == TX_PROBE : tcp_mark_ends_record(c, end)))) {
         seg.flags |= TCP_PSH; /* MUST-61; Linux, not RFC: the last of several, for the peer's GRO */
     }
     if (fin) {
@@ -385,6 +386,12 @@ static void send_new(struct stack *st, struct env *env, struct tcp *c, uint32_t 
     c->snd.nxt = end;
     c->snd.max = seq_max(c->snd.max, end);
     c->prr_out += segs;
+    if (seg.flags & TCP_PSH) {
+        txq_at(&c->tx, c->tx.n - 1)->flags |= TXR_PSH;
+    }
+    if (UNLIKELY(c->s.side != NULL)) {
+        tcp_mark_sent(c);
+    }
     xmit(st, env, c, &seg, why);
 }
 
@@ -481,12 +488,15 @@ void tcp_output(struct stack *st, struct env *env, struct tcp *c)
         tcp_loss_resend(st, env, c);
     }
     bool sent = false, limited = false;
+    bool was_full = (c->nospace || tcp_unsent_limit(st, c) != UINT32_MAX) && !tcp_writable(st, c);
     uint32_t unsent;
     restart_after_idle(st, env, c);
     bool more = probe_mtu(st, env, c, &sent);
     while (more && (unsent = tcp_unsent(c)) != 0) {
         uint32_t mss = bounded_mss(c);
-        uint32_t n = allowance(st, c, unsent, mss, &limited);
+        uint32_t record = UNLIKELY(c->s.side != NULL) ? tcp_mark_limit(c, unsent) : unsent;
+        bool hold = record == unsent && !c->fin_queued && nagle_holds(c);
+        uint32_t n = allowance(st, c, record, mss, hold, &limited);
         if (n == 0) {
             break;
         }
@@ -512,6 +522,10 @@ void tcp_output(struct stack *st, struct env *env, struct tcp *c)
     }
     if (c->tx.n == 0 && (tcp_unsent(c) || (c->fin_queued && !c->fin_sent))) {
         tcp_arm_persist(st, env, c); /* tcp(7): nothing is corked for longer than that */
+    }
+    if (UNLIKELY(was_full) && tcp_writable(st, c)) { /* less than the low-water mark is unsent */
+        c->nospace = false;
+        sock_notify(st, &c->s, LX_POLLOUT | LX_POLLWRNORM);
     }
 }
 
@@ -552,7 +566,7 @@ int tcp_resend(struct stack *st, struct env *env, struct tcp *c, uint32_t i, enu
         seg.flags |= TCP_FIN;
         seg.len--;
     }
-    if (seg.len && seq_eq(seq_add(seg.seq, seg.len), tcp_write_end(c))) {
+    if (r->flags & TXR_PSH) {
         seg.flags |= TCP_PSH;
     }
     r->at = env->now;

@@ -148,6 +148,7 @@ int txq_split(struct txq *q, struct mem *m, struct env *env, uint32_t i, seq at,
     r[1].from = at;
     r[1].segs = (uint16_t)second;
     r->to = at;
+    r->flags &= (uint8_t)~TXR_PSH;
     r->segs = (uint16_t)first;
     q->out += first + second - was;
     count(q, r->flags, first + second, was);

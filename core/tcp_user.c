@@ -16,7 +16,8 @@
 #include "isn.h"
 #include "sock_priv.h"
 
-#define SEND_CHUNK (64u << 10) /* bytes copied before the first of them is sent */
+#define GSO_BYTES  65536u /* written before the first of them is sent */
+#define SKB_CHARGE 960u   /* Linux, not RFC: what a packet's head counts for in the send buffer */
 
 uint32_t tcp_obj_size(void)
 {
@@ -51,7 +52,6 @@ void tcp_init(struct stack *st, struct env *env, struct sock *s)
     c->reordering = (uint8_t)min_u32((uint32_t)st->knobs.tcp_reordering, 255);
     c->reo_steps = 1;
     c->undo_retrans = -1;
-    c->notsent_lowat = -1;
     c->snd.mss = 536;
     c->snd.mss_clamp = 65535;
     c->info.state_since = env->now;
@@ -230,33 +230,80 @@ uint32_t tcp_sndbuf(const struct stack *st, const struct sock *s)
     return max_u32(base, (uint32_t)min_u64(want, (uint32_t)st->knobs.tcp_wmem_max));
 }
 
-uint32_t tcp_snd_space(const struct stack *st, const struct tcp *c)
+/* The most that is written before it counts as one packet of the send buffer. Linux, not RFC: as
+ * many segments as segmentation offload takes at once, but half of the peer's window at most. */
+static uint32_t size_goal(const struct tcp *c)
 {
-    uint32_t limit = min_u32(tcp_sndbuf(st, &c->s), (uint32_t)MEM_PAGE << MEM_ORDER_MAX);
-    size_t used = ring_len(&c->sq);
+    uint32_t mss = c->snd.mss;
+    uint32_t half = c->snd.wnd_max > 536 ? c->snd.wnd_max / 2 : c->snd.wnd_max;
 
-    if (tcp_mem_full(st)) {
-        limit = min_u32(limit, (uint32_t)st->knobs.tcp_wmem_min);
+    if (half == 0 || half >= GSO_BYTES) {
+        return (GSO_BYTES + mss - 1) / mss * mss;
     }
-    return used < limit ? limit - (uint32_t)used : 0;
+    return max_u32(half - half % mss, mss);
 }
 
-static int32_t unsent_limit(const struct stack *st, const struct tcp *c)
+/* Bytes of the last packet that is not all sent. */
+static uint32_t tail_len(const struct tcp *c)
 {
-    return c->notsent_lowat >= 0 ? c->notsent_lowat : st->knobs.tcp_notsent_lowat;
+    seq from = seq_max(c->tail_from, c->snd.nxt);
+    seq end = tcp_write_end(c);
+
+    return seq_lt(from, end) ? seq_dist(from, end) : 0;
 }
 
-/* Linux, not RFC: writable when a third is free, and no more than the low-water mark waits
+uint32_t tcp_snd_queued(const struct tcp *c)
+{
+    uint32_t unsent = tcp_unsent(c);
+    uint32_t packets = c->tx.n;
+
+    if (unsent) {
+        uint32_t goal = size_goal(c);
+        uint32_t tail = tail_len(c);
+        packets += 1 + (unsent - tail + goal - 1) / goal;
+    }
+    return (uint32_t)min_u64(ring_len(&c->sq) + (uint64_t)packets * SKB_CHARGE, INT32_MAX);
+}
+
+uint32_t tcp_unsent_limit(const struct stack *st, const struct tcp *c)
+{
+    return c->notsent_lowat ? c->notsent_lowat : (uint32_t)st->knobs.tcp_notsent_lowat;
+}
+
+static uint32_t send_limit(const struct stack *st, const struct tcp *c)
+{
+    uint32_t limit = tcp_sndbuf(st, &c->s);
+
+    return tcp_mem_full(st) ? min_u32(limit, (uint32_t)st->knobs.tcp_wmem_min) : limit;
+}
+
+/* Linux, not RFC: how much may be written at once: what fits into the last packet, or a new one if
+ * the buffer is not full yet. *fresh: it begins one. */
+static uint32_t chunk_room(const struct stack *st, const struct tcp *c, bool *fresh)
+{
+    uint32_t goal = size_goal(c);
+    uint32_t tail = tail_len(c);
+
+    *fresh = tail == 0 || tail >= goal || tcp_mark_ends_record(c, tcp_write_end(c));
+    if (!*fresh) {
+        return goal - tail;
+    }
+    if (tcp_snd_queued(c) >= send_limit(st, c) || tcp_unsent(c) >= tcp_unsent_limit(st, c) ||
+        ring_len(&c->sq) + goal > (size_t)MEM_PAGE << MEM_ORDER_MAX) {
+        return 0;
+    }
+    return goal;
+}
+
+/* Linux, not RFC: writable when a third is free, and less than half of the low-water mark waits
  * unsent. */
 bool tcp_writable(const struct stack *st, const struct tcp *c)
 {
-    uint32_t free = tcp_snd_space(st, c);
-    int32_t lowat = unsent_limit(st, c);
+    uint32_t queued = tcp_snd_queued(c);
+    uint32_t limit = send_limit(st, c);
 
-    if (free < ring_len(&c->sq) / 2) {
-        return false;
-    }
-    return lowat < 0 || tcp_unsent(c) < (uint32_t)lowat * 2u || lowat == 0;
+    return queued < limit && limit - queued >= queued / 2 &&
+           (uint64_t)tcp_unsent(c) * 2 < tcp_unsent_limit(st, c);
 }
 
 uint32_t tcp_readable(const struct tcp *c)
@@ -305,6 +352,28 @@ static uint32_t copy_in(struct tcp *c, const struct span *v, size_t n, uint64_t 
     return done;
 }
 
+/* What the flags of a send ask for at the end of what it wrote, or of the part that fitted. */
+static void chunk_written(struct stack *st, struct env *env, struct tcp *c, uint32_t flags,
+                          bool whole)
+{
+    bool fresh;
+    uint32_t room = chunk_room(st, c, &fresh);
+    bool ends = whole || room == 0;
+    bool forced = fresh && seq_gt(tcp_write_end(c), seq_add(c->pushed_seq, c->snd.wnd_max / 2));
+
+    if ((ends && !(flags & LX_MSG_MORE)) ||
+        forced) { /* MUST-60; Linux, not RFC: each half window */
+        c->psh = true;
+        c->pushed_seq = tcp_write_end(c);
+    }
+    if (UNLIKELY(flags & LX_MSG_OOB) && ends) {
+        tcp_urg_mark(st, env, c);
+    }
+    if (UNLIKELY(flags & LX_MSG_EOR) && whole) {
+        tcp_mark_add(st, env, c, MARK_EOR);
+    }
+}
+
 bool tcp_opening(const struct sock *s)
 {
     const struct tcp *c = tcp_of_const(s);
@@ -341,27 +410,33 @@ int64_t tcp_send(struct stack *st, struct env *env, struct sock *s, const struct
         c->write_pending = tcp_opening(s) && !(flags & LX_MSG_DONTWAIT);
         return err;
     }
-    c->more = flags & LX_MSG_MORE;
-    if ((flags & LX_MSG_OOB) && !sock_side(st, env, s)) {
+    if (flags & (LX_MSG_OOB | LX_MSG_EOR) && !sock_side(st, env, s)) {
         return -ERR_NOBUFS;
     }
     ring_rewind(&c->sq);
-    uint64_t chunk = flags & LX_MSG_OOB ? total : SEND_CHUNK; /* every segment tells of the mark */
+    c->more = flags & LX_MSG_MORE;
     while (done < total) {
-        uint32_t len = (uint32_t)min_u64(min_u64(total - done, chunk), tcp_snd_space(st, c));
+        bool fresh;
+        uint32_t room = chunk_room(st, c, &fresh);
+        uint32_t len = (uint32_t)min_u64(total - done, room);
         if (len == 0) {
             break;
         }
         if (ring_reserve(&c->sq, st->mem, env, ring_len(&c->sq) + len)) {
-            return done ? (int64_t)done : -ERR_NOBUFS;
+            err = -ERR_NOBUFS;
+            break;
+        }
+        if (fresh) {
+            c->tail_from = tcp_write_end(c);
+            c->psh = false;
         }
         done += copy_in(c, v, n, done, len);
-        if (UNLIKELY(flags & LX_MSG_OOB) && (done == total || !tcp_snd_space(st, c))) {
-            tcp_urg_mark(st, env, c);
-        }
+        chunk_written(st, env, c, flags, done == total);
         tcp_output(st, env, c);
     }
-    return done || !total ? (int64_t)done : -ERR_AGAIN;
+    c->more = false;
+    c->nospace = done < total;
+    return done || !total ? (int64_t)done : err ? err : -ERR_AGAIN;
 }
 
 /* ---- RECEIVE */
@@ -503,6 +578,7 @@ void tcp_release_bufs(struct stack *st, struct tcp *c)
     ring_fini(&c->sq, st->mem);
     txq_fini(&c->tx, st->mem);
     ranges_fini(&c->ooo, st->mem);
+    tcp_mark_drop(st, c);
     c->nrecent = 0;
 }
 
