@@ -22,6 +22,7 @@
 #include "event.h"
 #include "ip_priv.h"
 #include "isn.h"
+#include "mcast.h"
 #include "pmtu.h"
 #include "stack.h"
 #include "tcp.h"
@@ -386,6 +387,9 @@ void icmp_input(struct stack *st, struct env *env, const struct ip_hdr *ip)
     } else if (h->type == (ip->v6 ? V6_REPLY : V4_REPLY) && h->code == 0) {
         record(st, env, EV_ICMP_IN, 0, h, ip->v6, ip->payload_len);
         udp_ping_input(st, env, ip);
+    } else if (ip->v6 && ((h->type >= 130 && h->type <= 132) || h->type == 143)) {
+        record(st, env, EV_ICMP_IN, 0, h, true, ip->payload_len);
+        mld_input(st, env, ip);
     } else if (is_told(ip->v6, h->type)) {
         error_input(st, env, ip, h);
     } else {

@@ -18,6 +18,7 @@
 #include "csum.h"
 #include "event.h"
 #include "ip_priv.h"
+#include "mcast.h"
 #include "pmtu.h"
 
 #define LOOP_MTU      65535u /* Linux: lo's 65536, less what an IPv4 length can say */
@@ -69,65 +70,12 @@ bool ip_is_broadcast(const struct stack *st, const struct addr *a)
     return addr_is_broadcast(a);
 }
 
-/* Every host is in these: RFC 1112 4, RFC 4291 2.7.1. */
-static bool is_all_hosts(const struct addr *a)
-{
-    static const struct addr all6 = {{0xff, 0x02, [15] = 1}};
-    static const struct addr own6 = {{0xff, 0x01, [15] = 1}};
-    static const struct addr all4 = {{[10] = 0xff, [11] = 0xff, [12] = 224, [15] = 1}};
-    return addr_eq(a, &all6) || addr_eq(a, &own6) || addr_eq(a, &all4);
-}
-
-static struct mcast *mcast_find(struct stack *st, const struct addr *group)
-{
-    for (uint32_t i = 0; i < STACK_MCAST_MAX; i++) {
-        if (st->mcast[i].users > 0 && addr_eq(&st->mcast[i].group, group)) {
-            return &st->mcast[i];
-        }
-    }
-    return NULL;
-}
-
-static bool is_joined(const struct stack *st, const struct addr *a)
-{
-    for (uint32_t i = 0; i < STACK_MCAST_MAX; i++) {
-        if (st->mcast[i].users > 0 && addr_eq(&st->mcast[i].group, a)) {
-            return true;
-        }
-    }
-    return is_all_hosts(a);
-}
-
-int ip_join(struct stack *st, const struct addr *group)
-{
-    struct mcast *m = mcast_find(st, group);
-    for (uint32_t i = 0; !m && i < STACK_MCAST_MAX; i++) {
-        if (st->mcast[i].users == 0) {
-            m = &st->mcast[i];
-            m->group = *group;
-        }
-    }
-    if (!m) {
-        return -ERR_NOBUFS;
-    }
-    m->users++;
-    return 0;
-}
-
-void ip_leave(struct stack *st, const struct addr *group)
-{
-    struct mcast *m = mcast_find(st, group);
-    if (m) {
-        m->users--;
-    }
-}
-
 bool ip_is_ours(const struct stack *st, const struct addr *dst)
 {
     if (ip_is_local(st, dst)) {
         return true;
     }
-    return addr_is_multicast(dst) ? is_joined(st, dst) : ip_is_broadcast(st, dst);
+    return addr_is_multicast(dst) ? mcast_joined(st, dst) : ip_is_broadcast(st, dst);
 }
 
 static unsigned common_prefix(const struct addr *a, const struct addr *b)
@@ -418,6 +366,47 @@ static int send_link(struct stack *st, struct env *env, struct pkt_out *p,
     csum_settle(st, p, how, total);
     emit(st, env, p, total);
     return 0;
+}
+
+void ip_send_alert(struct stack *st, struct env *env, const struct ip_send *how, const uint8_t *msg,
+                   size_t n)
+{
+    static const uint8_t alert4[4] = {0x94, 4, 0, 0};          /* RFC 2113 */
+    static const uint8_t alert6[8] = {0, 0, 5, 2, 0, 0, 1, 0}; /* RFC 2711, and two bytes of PadN */
+    struct pkt_out p;
+    bool v6 = !addr_is4(&how->dst);
+    (void)ip_begin(&p, v6);
+    size_t fixed = p.ip_len;
+    size_t option = v6 ? sizeof alert6 : sizeof alert4;
+    size_t total = fixed + option + n;
+    if (total > st->mtu) {
+        return;
+    }
+    memcpy(p.hdr + fixed, v6 ? alert6 : alert4, option);
+    p.ip_len = (uint16_t)(fixed + option);
+    p.hdr_len = p.ip_len;
+    p.proto = how->proto;
+    p.reason = TX_ICMP;
+    p.nspan = 1;
+    p.span[0] = (struct span){.p = msg, .n = n};
+    if (v6) {
+        uint64_t all = csum_pseudo(&how->src, &how->dst, how->proto, (uint32_t)n);
+        ip6_build(p.hdr, how, total, IP6_HOP_BY_HOP);
+        p.hdr[fixed] = how->proto;
+        memcpy(p.hdr + p.hdr_len, msg, 4);
+        memset(p.hdr + p.hdr_len + 2, 0, 2);
+        be16 whole = csum_fold(csum_add(csum_add(all, p.hdr + p.hdr_len, 4), msg + 4, n - 4));
+        memcpy(p.hdr + p.hdr_len + 2, whole.b, sizeof whole.b);
+        p.hdr_len = (uint16_t)(p.hdr_len + 4);
+        p.span[0] = (struct span){.p = msg + 4, .n = n - 4};
+    } else {
+        struct ip4_hdr *h = (void *)p.hdr;
+        ip4_build(p.hdr, how, total, 0, IP4_DF);
+        h->ver_ihl = 0x40 | 24 / 4;
+        h->csum = be16_of(0);
+        h->csum = csum_fold(csum_add(0, p.hdr, p.ip_len));
+    }
+    emit(st, env, &p, total);
 }
 
 int ip_send(struct stack *st, struct env *env, struct pkt_out *p, const struct ip_send *how)

@@ -59,10 +59,6 @@ bool ip_is_local(const struct stack *st, const struct addr *a);
 /* 255.255.255.255 or the broadcast address of one of our subnets. */
 bool ip_is_broadcast(const struct stack *st, const struct addr *a);
 
-/* A socket joins or leaves a multicast group; counted. -ERR_NOBUFS when the table is full. */
-int ip_join(struct stack *st, const struct addr *group);
-void ip_leave(struct stack *st, const struct addr *group);
-
 struct ip_send {
     struct addr src;
     struct addr dst;
@@ -86,5 +82,10 @@ uint8_t *ip_begin(struct pkt_out *p, bool v6);
  * -ERR_NOBUFS.
  */
 int ip_send(struct stack *st, struct env *env, struct pkt_out *p, const struct ip_send *how);
+
+/* Sends a group message (IGMP, or MLD: its checksum, at 2, is made here) to the link with the
+ * option that makes routers look at it. What does not fit the link is not sent. */
+void ip_send_alert(struct stack *st, struct env *env, const struct ip_send *how, const uint8_t *msg,
+                   size_t n);
 
 #endif

@@ -445,9 +445,9 @@ static int set_any(struct stack *st, struct env *env, struct sock *s, int level,
     case LX_SOL_SOCKET:
         return set_sol(st, env, s, name, a);
     case LX_IPPROTO_IP:
-        return opt_ip_set(st, s, name, a);
+        return opt_ip_set(st, env, s, name, a);
     case LX_IPPROTO_IPV6:
-        return s->family == LX_AF_INET6 ? opt_ip6_set(st, s, name, a) : -ERR_NOPROTOOPT;
+        return s->family == LX_AF_INET6 ? opt_ip6_set(st, env, s, name, a) : -ERR_NOPROTOOPT;
     case LX_IPPROTO_TCP:
         return opt_is_tcp(s) ? tcp_setopt(st, env, s, name, a->val, a->len, a->privileged)
                              : -ERR_NOPROTOOPT;

@@ -45,9 +45,17 @@ static inline bool opt_is_tcp(const struct sock *s)
 }
 
 /* Levels IPPROTO_IP and IPPROTO_IPV6 (sock_opt_ip.c). */
-int opt_ip_set(struct stack *st, struct sock *s, int name, const struct opt_arg *a);
+int opt_ip_set(struct stack *st, struct env *env, struct sock *s, int name,
+               const struct opt_arg *a);
 int opt_ip_get(struct stack *st, struct sock *s, int name, void *val, size_t *len);
-int opt_ip6_set(struct stack *st, struct sock *s, int name, const struct opt_arg *a);
+int opt_ip6_set(struct stack *st, struct env *env, struct sock *s, int name,
+                const struct opt_arg *a);
 int opt_ip6_get(struct stack *st, struct sock *s, int name, void *val, size_t *len);
+
+/* Groups and the device for them, of both levels (sock_opt_mcast.c). OPT_NOT_MINE: another option.
+ */
+#define OPT_NOT_MINE 1
+int opt_mcast_set(struct stack *st, struct env *env, struct sock *s, int level, int name,
+                  const struct opt_arg *a);
 
 #endif

@@ -59,35 +59,6 @@ static int keep8(uint8_t *field, int32_t v, int err)
     return err;
 }
 
-/* struct ip_mreq and struct ip_mreqn begin with the group and an address of the device. */
-static int set_group(struct stack *st, struct sock *s, bool join, const uint8_t *group, bool v6)
-{
-    struct addr g = v6 ? addr_of6(group) : addr_of4(group);
-    if (!addr_is_multicast(&g)) {
-        return -ERR_INVAL;
-    }
-    return join ? udp_join(st, s, &g) : udp_leave(st, s, &g);
-}
-
-static int set_group4(struct stack *st, struct sock *s, bool join, const struct opt_arg *a)
-{
-    if (opt_is_tcp(s)) {
-        return -ERR_PROTO;
-    }
-    return a->len < 8 ? -ERR_INVAL : set_group(st, s, join, a->val, false);
-}
-
-/* IP_MULTICAST_IF: an address, which must be ours or none; or with an index, which is that of the
- * one device. */
-static int set_mcast_if(const struct stack *st, const struct sock *s, const struct opt_arg *a)
-{
-    if (opt_is_tcp(s) || a->len < 4) {
-        return -ERR_INVAL;
-    }
-    struct addr at = addr_of4(a->len >= 8 ? (const uint8_t *)a->val + 4 : a->val);
-    return addr_is_any(&at) || ip_is_local(st, &at) ? 0 : -ERR_ADDRNOTAVAIL;
-}
-
 static int set_port_range(struct sock *s, const struct opt_arg *a)
 {
     uint32_t low = (uint32_t)a->v & 0xffff;
@@ -115,9 +86,12 @@ static int set_ip_flag(struct sock *s, int name, const struct opt_arg *a)
     return opt_flag_set(&s->opt, OPT_KEY(LX_IPPROTO_IP, name), a->v != 0) ? 0 : -ERR_NOPROTOOPT;
 }
 
-int opt_ip_set(struct stack *st, struct sock *s, int name, const struct opt_arg *a)
+int opt_ip_set(struct stack *st, struct env *env, struct sock *s, int name, const struct opt_arg *a)
 {
-    int err = 0;
+    int err = opt_mcast_set(st, env, s, LX_IPPROTO_IP, name, a);
+    if (err != OPT_NOT_MINE) {
+        return err;
+    }
     switch (name) {
     case LX_IP_TOS:
         return set_tos(s, a->v);
@@ -133,11 +107,7 @@ int opt_ip_set(struct stack *st, struct sock *s, int name, const struct opt_arg 
     case LX_IP_MULTICAST_TTL:
         err = opt_is_tcp(s) || a->len < 1 ? -ERR_INVAL : in_range(a->v, -1, 255);
         return keep16(&s->opt.mcast_ttl, a->v < 0 ? 1 : a->v, err);
-    case LX_IP_MULTICAST_IF:
-        return set_mcast_if(st, s, a);
-    case LX_IP_ADD_MEMBERSHIP:
-    case LX_IP_DROP_MEMBERSHIP:
-        return set_group4(st, s, name == LX_IP_ADD_MEMBERSHIP, a);
+
     case LX_IP_LOCAL_PORT_RANGE:
         return set_port_range(s, a);
     case LX_IP_OPTIONS:
@@ -169,6 +139,7 @@ static int get_mtu(struct stack *st, struct sock *s, int32_t *v)
 
 int opt_ip_get(struct stack *st, struct sock *s, int name, void *val, size_t *len)
 {
+    static const uint8_t none[4];
     int err = 0;
     int32_t v = opt_flag_get(&s->opt, OPT_KEY(LX_IPPROTO_IP, name));
     if (v >= 0) {
@@ -193,7 +164,7 @@ int opt_ip_get(struct stack *st, struct sock *s, int name, void *val, size_t *le
     case LX_IP_HDRINCL:
         return answer_ip(val, len, 0);
     case LX_IP_MULTICAST_IF:
-        return opt_answer_int(val, len, 0);
+        return opt_answer(val, len, opt_is_tcp(s) ? none : ((struct udp *)(void *)s)->mcast_src, 4);
     case LX_IP_OPTIONS:
         *len = 0;
         return 0;
@@ -206,15 +177,6 @@ int opt_ip_get(struct stack *st, struct sock *s, int name, void *val, size_t *le
 }
 
 /* --- IPPROTO_IPV6 --- */
-
-/* struct ipv6_mreq: the group and an index. */
-static int set_group6(struct stack *st, struct sock *s, bool join, const struct opt_arg *a)
-{
-    if (a->len < 20) {
-        return -ERR_INVAL;
-    }
-    return opt_is_tcp(s) ? -ERR_PROTO : set_group(st, s, join, a->val, true);
-}
 
 static int set_ip6_flag(struct sock *s, int name, const struct opt_arg *a)
 {
@@ -235,10 +197,14 @@ static int set_ip6_flag(struct sock *s, int name, const struct opt_arg *a)
     return opt_flag_set(&s->opt, OPT_KEY(LX_IPPROTO_IPV6, name), a->v != 0) ? 0 : -ERR_NOPROTOOPT;
 }
 
-int opt_ip6_set(struct stack *st, struct sock *s, int name, const struct opt_arg *a)
+int opt_ip6_set(struct stack *st, struct env *env, struct sock *s, int name,
+                const struct opt_arg *a)
 {
     bool is_int = a->len >= sizeof a->v;
-    int err = 0;
+    int err = opt_mcast_set(st, env, s, LX_IPPROTO_IPV6, name, a);
+    if (err != OPT_NOT_MINE) {
+        return err;
+    }
     switch (name) {
     case LX_IPV6_UNICAST_HOPS:
         err = is_int ? in_range(a->v, -1, 255) : -ERR_INVAL;
@@ -258,13 +224,10 @@ int opt_ip6_set(struct stack *st, struct sock *s, int name, const struct opt_arg
     case LX_IPV6_MULTICAST_HOPS:
         err = opt_is_tcp(s) ? -ERR_NOPROTOOPT : is_int ? in_range(a->v, -1, 255) : -ERR_INVAL;
         return keep16(&s->opt.mcast_ttl, a->v < 0 ? 1 : a->v, err);
-    case LX_IPV6_MULTICAST_IF:
-        return opt_is_tcp(s) ? -ERR_NOPROTOOPT : is_int ? 0 : -ERR_INVAL;
+
     case LX_IPV6_MTU:
         return is_int && (a->v == 0 || a->v >= 1280) ? 0 : -ERR_INVAL;
-    case LX_IPV6_ADD_MEMBERSHIP:
-    case LX_IPV6_DROP_MEMBERSHIP:
-        return set_group6(st, s, name == LX_IPV6_ADD_MEMBERSHIP, a);
+
     default:
         return set_ip6_flag(s, name, a);
     }
@@ -294,7 +257,7 @@ int opt_ip6_get(struct stack *st, struct sock *s, int name, void *val, size_t *l
         v = s->opt.mcast_ttl;
         break;
     case LX_IPV6_MULTICAST_IF:
-        v = 0;
+        v = opt_is_tcp(s) ? 0 : (int32_t)((struct udp *)(void *)s)->mcast_ifindex6;
         break;
     case LX_IPV6_MTU:
         err = get_mtu(st, s, &v);

@@ -84,6 +84,7 @@ struct stack *stack_init(void *base, void *at, size_t size_max, const struct sta
     timers_init(&st->timers);
     timer_init(&st->pmtu_timer);
     st->pmtu_timer.owner = TIMER_PMTU;
+    mcast_init(st);
     st->pmtu_min = UINT32_MAX;
     st->icmp_at = env->now;
     st->icmp_tokens = (uint32_t)st->knobs.icmp_msgs_burst;
@@ -93,7 +94,7 @@ struct stack *stack_init(void *base, void *at, size_t size_max, const struct sta
         [MEM_DGRAM] = sizeof(struct dgram), [MEM_POLLSET] = sizeof(struct pollset),
         [MEM_WATCH] = sizeof(struct watch), [MEM_FRAG] = sizeof(struct frag),
         [MEM_SIDE] = sizeof(struct side),   [MEM_TFO] = sizeof(struct tfo_listener),
-        [MEM_MARK] = sizeof(struct mark),
+        [MEM_MARK] = sizeof(struct mark),   [MEM_MEMBER] = sizeof(struct member),
     };
     st->mem = mem_init(base, (uint8_t *)at + own + ring, size_max, sizes, cfg->mem_limit, env);
     if (!st->mem || demux_init(st, env) != 0) {
@@ -187,6 +188,8 @@ static void deliver(struct stack *st, struct env *env, const struct pkt_in *in, 
         }
     } else if (ip->proto == (ip->v6 ? LX_IPPROTO_ICMPV6 : LX_IPPROTO_ICMP)) {
         icmp_input(st, env, ip);
+    } else if (!ip->v6 && ip->proto == LX_IPPROTO_IGMP) {
+        igmp_input(st, env, ip);
     } else {
         stack_drop(st, env, DROP_IP_PROTOCOL, in);
         if (!(ip->v6 && ip->proto == 59)) { /* RFC 8200 4.7: no next header, nothing to say */
@@ -294,6 +297,9 @@ static void fire(struct stack *st, struct env *env, struct timer *t)
     case TIMER_PMTU:
         pmtu_expire(st, env);
         break;
+    case TIMER_MCAST:
+        igmp_timer(st, env);
+        break;
     default:
         tcp_timer(st, env, t);
     }
@@ -327,6 +333,7 @@ static void indices_clear(struct stack *st)
     timers_init(&st->timers);
     timer_init(&st->pmtu_timer);
     st->pmtu_timer.owner = TIMER_PMTU;
+    mcast_init(st);
     st->demux.conn = NULL;
     st->demux.bind = NULL;
     st->demux.last = NULL;
@@ -358,14 +365,7 @@ static void tcp_rebuild_all(struct stack *st, struct env *env)
  */
 static void tables_settle(struct stack *st, struct env *env)
 {
-    memset(st->mcast, 0, sizeof st->mcast);
-    for (struct udp *u = mem_obj_next(st->mem, MEM_UDP, NULL); u;
-         u = mem_obj_next(st->mem, MEM_UDP, u)) {
-        u->ngroups = (uint8_t)min_u32(u->ngroups, UDP_GROUPS_MAX);
-        for (uint8_t i = 0; i < u->ngroups; i++) {
-            (void)ip_join(st, &u->group[i]);
-        }
-    }
+    mcast_rebuild(st, env);
     pmtu_expire(st, env);
 }
 

@@ -24,6 +24,7 @@
 #include "env.h"
 #include "event.h"
 #include "knobs.h"
+#include "mcast.h"
 #include "mem.h"
 #include "pkt.h"
 #include "pollset.h"
@@ -35,13 +36,13 @@
 #define STACK_MAGIC     UINT64_C(0x314e4944544e4153)
 #define STACK_ADDRS_MAX 8u
 #define STACK_PMTU_MAX  64u
-#define STACK_MCAST_MAX 16u
+
 #define STACK_FRAG_HASH 256u
 #define STACK_FRAG_SRCS 256u
 #define STACK_ICMP_HASH 64u
 
 /* What a struct timer lies in (its field `owner`); every other value is a connection's. */
-enum timer_owner { TIMER_TCP = 0, TIMER_FRAG = 0xf0, TIMER_PMTU = 0xf1 };
+enum timer_owner { TIMER_TCP = 0, TIMER_FRAG = 0xf0, TIMER_PMTU = 0xf1, TIMER_MCAST = 0xf2 };
 
 /* An address of ours and the subnet it is in. */
 struct ifaddr {
@@ -73,12 +74,6 @@ struct pmtu {
     uint32_t mtu; /* 0: free entry */
     bool locked;  /* it takes less than the least we believe: no DF */
     nsec until;
-};
-
-/* A multicast group that sockets have joined. */
-struct mcast {
-    struct addr group;
-    uint32_t users; /* 0: free entry */
 };
 
 /* Token bucket of ICMP errors to the destinations of one hash value. */
@@ -137,7 +132,9 @@ struct stack {
 
     struct tfo tfo; /* tcp_fastopen.c */
 
-    struct mcast mcast[STACK_MCAST_MAX];
+    struct mcast_group mcast[MCAST_GROUPS_MAX];
+    struct mcast_proto igmp, mld;
+    struct timer mcast_timer;
     uint64_t dgram_number;
 
     struct frag *frag_hash[STACK_FRAG_HASH]; /* frag.c */

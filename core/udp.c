@@ -18,6 +18,7 @@
 #include "csum.h"
 #include "demux.h"
 #include "ip.h"
+#include "mcast.h"
 #include "pollset.h"
 #include "sock_priv.h"
 #include "sock_side.h"
@@ -241,8 +242,11 @@ static void accept_many(struct stack *st, struct env *env, const struct ip_hdr *
     uint32_t n = 0;
     for (struct sock *s = demux_each(st, LX_IPPROTO_UDP, f, NULL); s;
          s = demux_each(st, LX_IPPROTO_UDP, f, s)) {
-        accept_bytes(st, env, s, ip, f->rport, bytes);
-        n++;
+        bool all = ip->v6 ? s->opt.mcast_all6 : s->opt.mcast_all;
+        if (!addr_is_multicast(&ip->dst) || mcast_wanted(st, s, &ip->dst, &ip->src, all)) {
+            accept_bytes(st, env, s, ip, f->rport, bytes);
+            n++;
+        }
     }
     if (n == 0) {
         drop(st, env, DROP_UDP_NO_SOCKET, ip);
@@ -345,7 +349,6 @@ int udp_shutdown(struct stack *st, struct env *env, struct sock *s, int how)
 void udp_close(struct stack *st, struct env *env, struct sock *s)
 {
     struct udp *u = udp_of(s);
-    (void)env;
     while (u->head) {
         dgram_free(st, queue_take(u, false));
     }
@@ -356,9 +359,7 @@ void udp_close(struct stack *st, struct env *env, struct sock *s)
         dgram_free(st, u->pending);
         u->pending = NULL;
     }
-    for (; u->ngroups > 0; u->ngroups--) {
-        ip_leave(st, &u->group[u->ngroups - 1]);
-    }
+    mcast_leave_all(st, env, s);
     sock_free(st, s);
 }
 
@@ -394,40 +395,6 @@ int64_t udp_ioctl(struct stack *st, struct sock *s, uint32_t request)
     default:
         return -ERR_NOPROTOOPT;
     }
-}
-
-static uint8_t group_at(const struct udp *u, const struct addr *group)
-{
-    uint8_t i = 0;
-    while (i < u->ngroups && !addr_eq(&u->group[i], group)) {
-        i++;
-    }
-    return i;
-}
-
-int udp_join(struct stack *st, struct sock *s, const struct addr *group)
-{
-    struct udp *u = udp_of(s);
-    if (group_at(u, group) < u->ngroups) {
-        return -ERR_ADDRINUSE;
-    }
-    if (u->ngroups == UDP_GROUPS_MAX || ip_join(st, group) != 0) {
-        return -ERR_NOBUFS;
-    }
-    u->group[u->ngroups++] = *group;
-    return 0;
-}
-
-int udp_leave(struct stack *st, struct sock *s, const struct addr *group)
-{
-    struct udp *u = udp_of(s);
-    uint8_t i = group_at(u, group);
-    if (i == u->ngroups) {
-        return -ERR_ADDRNOTAVAIL;
-    }
-    ip_leave(st, group);
-    u->group[i] = u->group[--u->ngroups];
-    return 0;
 }
 
 /* --- recovery --- */

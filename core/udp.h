@@ -27,8 +27,6 @@ struct dgram {
     uint8_t small[256];
 };
 
-#define UDP_GROUPS_MAX 8u
-
 struct udp {
     struct sock s; /* first */
     struct dgram *head, *tail;
@@ -38,7 +36,10 @@ struct udp {
     bool cork;             /* UDP_CORK */
     struct dgram *pending; /* what MSG_MORE and UDP_CORK hold back: one datagram in the making */
     uint8_t ngroups;
-    struct addr group[UDP_GROUPS_MAX]; /* multicast groups it joined */
+    struct member *groups; /* mcast.h */
+    /* IP_MULTICAST_IF, IPV6_MULTICAST_IF */
+    uint8_t mcast_src[4];
+    uint32_t mcast_ifindex6;
 };
 
 void udp_init(struct stack *st, struct sock *s);
@@ -63,12 +64,10 @@ void udp_ping_input(struct stack *st, struct env *env, const struct ip_hdr *ip);
 void udp_icmp_error(struct stack *st, struct env *env, struct sock *s, enum err err, bool hard,
                     const struct recv_info *ee, const struct span *quoted);
 
-/* Level IPPROTO_UDP, and the groups of IP_ADD_MEMBERSHIP. */
+/* Level IPPROTO_UDP. */
 int udp_setopt(struct stack *st, struct env *env, struct sock *s, int name, const void *val,
                size_t len);
 int udp_getopt(const struct sock *s, int name, void *val, size_t *len);
-int udp_join(struct stack *st, struct sock *s, const struct addr *group);
-int udp_leave(struct stack *st, struct sock *s, const struct addr *group);
 
 /* Recovery: marks the datagrams' memory and makes the queues anew from them; sockets nobody holds
  * go. */

@@ -33,6 +33,11 @@ static int destination(struct stack *st, const struct sock *s, const struct endp
     }
     *dst = *to;
     int err = sock_route(st, s, dst, src);
+    const uint8_t *chosen = ((const struct udp *)(const void *)s)->mcast_src;
+    bool chooses = (chosen[0] | chosen[1] | chosen[2] | chosen[3]) != 0 && addr_is4(&dst->addr);
+    if (chooses && addr_is_multicast(&dst->addr) && !s->bound_addr) {
+        *src = addr_of4(chosen); /* IP_MULTICAST_IF */
+    }
     if (err == 0 && ip_is_broadcast(st, &dst->addr) && !s->opt.broadcast) {
         err = -ERR_ACCES;
     }

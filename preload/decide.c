@@ -3,8 +3,8 @@
  *
  *   bind     ours -> stack; wildcard -> both; any other -> the kernel, which knows whether it
  *            exists
- *   connect  the session's subnets and the host's own addresses -> stack; loopback and the rest
- *            -> kernel
+ *   connect  the session's subnets, the host's own addresses and all groups -> stack; loopback
+ *            and the rest -> kernel
  *   listen   a wildcard listener is joined by kernel listeners on loopback
  *   send     a datagram socket decides for each datagram, through a twin
  *
@@ -95,7 +95,7 @@ static bool host_has(const struct addr *a)
 
 static enum file_why decide_slow(const struct addr *to)
 {
-    if (addr_is_multicast(to) || addr_is_broadcast(to) || addr_is_linklocal(to)) {
+    if (addr_is_linklocal(to)) {
         return FILE_WHY_NO_UPLINK;
     }
     return host_has(to) ? FILE_WHY_STACK : FILE_WHY_NO_UPLINK;
@@ -112,8 +112,8 @@ enum file_why decide_dest(const struct addr *to)
     if (addr_is_loopback(to) || addr_is_any(to)) { /* Linux takes the wildcard for loopback */
         return FILE_WHY_LOOPBACK;
     }
-    if (in_subnets(to)) {
-        return FILE_WHY_STACK;
+    if (in_subnets(to) || addr_is_multicast(to) || addr_is_broadcast(to)) {
+        return FILE_WHY_STACK; /* groups are joined on the TUN */
     }
     nsec now = session_now();
     if (now >= last.until || !addr_eq(&last.addr, to)) {

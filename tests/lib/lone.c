@@ -32,6 +32,10 @@ static size_t upper_of(const uint8_t *p, size_t len, uint8_t *proto)
         return (p[6] & 0x3f) == 0 && p[7] == 0 ? (size_t)(p[0] & 15) * 4 : 0;
     }
     *proto = p[6];
+    if (*proto == 0 && len > 48 && p[41] == 0) { /* a hop-by-hop header: MLD has one */
+        *proto = p[40];
+        return *proto == 58 ? 48 : 0;
+    }
     return len > 40 && (*proto == 6 || *proto == 17 || *proto == 58) ? 40 : 0;
 }
 
@@ -39,7 +43,7 @@ static uint64_t pseudo_of(const uint8_t *p, size_t len, size_t at, uint8_t proto
 {
     struct addr src = p[0] >> 4 == 4 ? addr_of4(p + 12) : addr_of6(p + 8);
     struct addr dst = p[0] >> 4 == 4 ? addr_of4(p + 16) : addr_of6(p + 24);
-    return proto == 1 ? 0 : csum_pseudo(&src, &dst, proto, (uint32_t)(len - at));
+    return proto <= 2 ? 0 : csum_pseudo(&src, &dst, proto, (uint32_t)(len - at));
 }
 
 void lone_fix(uint8_t *p, size_t len)

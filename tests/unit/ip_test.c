@@ -381,12 +381,15 @@ static void ours(void **state)
         assert_int_equal(ip_is_ours(host->st, &a), table[i].yes);
     }
     struct addr group = lone_addr("224.0.0.251");
-    assert_int_equal(ip_join(host->st, &group), 0);
-    assert_int_equal(ip_join(host->st, &group), 0);
-    ip_leave(host->st, &group);
+    struct sock *a = lone_sock(host, LX_AF_INET, LX_SOCK_DGRAM);
+    struct sock *b = lone_sock(host, LX_AF_INET, LX_SOCK_DGRAM);
+    assert_int_equal(mcast_join(host->st, lone_env(host), a, &group), 0);
+    assert_int_equal(mcast_join(host->st, lone_env(host), b, &group), 0);
+    lone_close(host, a);
     assert_true(ip_is_ours(host->st, &group));
-    ip_leave(host->st, &group);
+    lone_close(host, b);
     assert_false(ip_is_ours(host->st, &group));
+    lone_forget(host);
 }
 
 /* RFC 1191 6.3: what was learned is forgotten again. */
