@@ -42,11 +42,11 @@ enum {
     MLD_REPORT2 = 143,
 };
 
-#define ROBUSTNESS        2          /* Linux: igmp_qrv, mld_qrv */
-#define UNASKED           (1 * SEC)  /* Linux: igmpv3_unsolicited_report_interval, mldv2 */
-#define UNASKED_OLD       (10 * SEC) /* Linux: igmpv2_unsolicited_report_interval, mldv1 */
-#define OLD_LIFE          (260 * SEC) /* RFC 3376 8.12: robustness * query interval + response interval */
-#define MESSAGE_MAX       1440u /* within any MTU that IPv6 allows ... nearly: see record_room */
+#define ROBUSTNESS        2           /* Linux: igmp_qrv, mld_qrv */
+#define UNASKED           (1 * SEC)   /* Linux: igmpv3_unsolicited_report_interval, mldv2 */
+#define UNASKED_OLD       (10 * SEC)  /* Linux: igmpv2_unsolicited_report_interval, mldv1 */
+#define OLD_LIFE          (260 * SEC) /* RFC 3376 8.12 */
+#define MESSAGE_MAX       1440u       /* report_add looks at the MTU, too */
 #define RECORD_LEN(v6, n) ((v6) ? 20 + (size_t)(n)*16 : 8 + (size_t)(n)*4)
 
 static struct mcast_proto *proto_of(struct stack *st, bool v6)

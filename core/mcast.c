@@ -1,10 +1,10 @@
 /*
  * mcast.c - theory of operation.
  *
- * Memberships (struct member) hang in two lists: that of their socket and that of their group. A
- * group (struct mcast_group) exists while it has members, and a little longer until routers have
- * been told. What the host wants of a group is what its members want together (RFC 3376 3.2); each
- * change of that is handed to igmp.c.
+ * Memberships (struct mcast_member) hang in two lists: that of their socket and that of their
+ * group. A group (struct mcast_group) exists while it has members, and a little longer until
+ * routers have been told. What the host wants of a group is what its members want together (RFC
+ * 3376 3.2); each change of that is handed to igmp.c.
  *
  * The all-hosts groups are joined by nature and never told (RFC 3376 6, RFC 3810 6).
  *
@@ -58,9 +58,9 @@ static struct udp *udp_of_sock(const struct sock *s)
     return (struct udp *)(void *)(uintptr_t)s;
 }
 
-static struct member *member_find(const struct sock *s, const struct addr *group)
+static struct mcast_member *member_find(const struct sock *s, const struct addr *group)
 {
-    struct member *m = udp_of_sock(s)->groups;
+    struct mcast_member *m = udp_of_sock(s)->groups;
     while (m && !addr_eq(&m->group, group)) {
         m = m->sock_next;
     }
@@ -86,7 +86,7 @@ static bool passes(const struct mcast_filter *f, const struct addr *src)
 
 static bool some_want(const struct mcast_group *g, const struct addr *src)
 {
-    const struct member *m = g->members;
+    const struct mcast_member *m = g->members;
     while (m && !passes(&m->filter, src)) {
         m = m->group_next;
     }
@@ -109,10 +109,10 @@ static bool filter_add(struct mcast_filter *f, const struct addr *src)
 void mcast_filter_of(const struct mcast_group *g, struct mcast_filter *out)
 {
     *out = (struct mcast_filter){0};
-    for (const struct member *m = g->members; m; m = m->group_next) {
+    for (const struct mcast_member *m = g->members; m; m = m->group_next) {
         out->exclude = out->exclude || m->filter.exclude;
     }
-    for (const struct member *m = g->members; m; m = m->group_next) {
+    for (const struct mcast_member *m = g->members; m; m = m->group_next) {
         for (uint8_t i = 0; i < m->filter.n; i++) {
             bool wanted = some_want(g, &m->filter.src[i]);
             if (wanted != out->exclude && !filter_add(out, &m->filter.src[i]) && !out->exclude) {
@@ -126,9 +126,9 @@ void mcast_filter_of(const struct mcast_group *g, struct mcast_filter *out)
 /* --- joining and leaving --- */
 
 /* Takes the membership out of its group's list. */
-static void unlink_group(struct mcast_group *g, const struct member *m)
+static void unlink_group(struct mcast_group *g, const struct mcast_member *m)
 {
-    struct member **at = &g->members;
+    struct mcast_member **at = &g->members;
     while (*at && *at != m) {
         at = &(*at)->group_next;
     }
@@ -151,7 +151,7 @@ static void changed(struct stack *st, struct env *env, struct mcast_group *g,
 }
 
 /* Enters a membership whose owner, group and filter are set. */
-static void enter(struct stack *st, struct env *env, struct mcast_group *g, struct member *m)
+static void enter(struct stack *st, struct env *env, struct mcast_group *g, struct mcast_member *m)
 {
     struct udp *u = udp_of_sock(m->owner);
     struct mcast_filter was;
@@ -176,7 +176,7 @@ static int join(struct stack *st, struct env *env, struct sock *s, const struct 
     if (udp_of_sock(s)->ngroups == MCAST_PER_SOCK_MAX) {
         return -ERR_NOBUFS;
     }
-    struct member *m = mem_obj_get(st->mem, env, MEM_MEMBER);
+    struct mcast_member *m = mem_obj_get(st->mem, env, MEM_MEMBER);
     struct mcast_group *g = m ? group_get(st, group) : NULL;
     if (!g) {
         if (m) {
@@ -191,11 +191,11 @@ static int join(struct stack *st, struct env *env, struct sock *s, const struct 
     return 0;
 }
 
-static void leave(struct stack *st, struct env *env, struct sock *s, struct member *m)
+static void leave(struct stack *st, struct env *env, struct sock *s, struct mcast_member *m)
 {
     struct udp *u = udp_of_sock(s);
     struct mcast_group *g = group_find(st, &m->group);
-    struct member **at = &u->groups;
+    struct mcast_member **at = &u->groups;
     while (*at != m) {
         at = &(*at)->sock_next;
     }
@@ -218,7 +218,7 @@ int mcast_join(struct stack *st, struct env *env, struct sock *s, const struct a
 
 int mcast_leave(struct stack *st, struct env *env, struct sock *s, const struct addr *group)
 {
-    struct member *m = member_find(s, group);
+    struct mcast_member *m = member_find(s, group);
     if (!addr_is_multicast(group)) {
         return -ERR_INVAL;
     }
@@ -237,7 +237,7 @@ void mcast_leave_all(struct stack *st, struct env *env, struct sock *s)
 }
 
 /* Changes the list of m, which is of that kind or empty. */
-static int source_change(struct stack *st, struct env *env, struct member *m, struct addr src,
+static int source_change(struct stack *st, struct env *env, struct mcast_member *m, struct addr src,
                          bool exclude, bool add)
 {
     struct mcast_group *g = group_find(st, &m->group);
@@ -265,7 +265,7 @@ static int source_change(struct stack *st, struct env *env, struct member *m, st
 int mcast_source(struct stack *st, struct env *env, struct sock *s, const struct addr *group,
                  const struct addr *src, bool exclude, bool add)
 {
-    struct member *m = member_find(s, group);
+    struct mcast_member *m = member_find(s, group);
     if (!addr_is_multicast(group)) {
         return -ERR_INVAL;
     }
@@ -296,7 +296,7 @@ bool mcast_joined(const struct stack *st, const struct addr *group)
 bool mcast_wanted(const struct stack *st, const struct sock *s, const struct addr *group,
                   const struct addr *src, bool all)
 {
-    const struct member *m = member_find(s, group);
+    const struct mcast_member *m = member_find(s, group);
     if (m) {
         return passes(&m->filter, src);
     }
@@ -322,7 +322,7 @@ void mcast_rebuild(struct stack *st, struct env *env)
         u->groups = NULL;
         u->ngroups = 0;
     }
-    for (struct member *m = mem_obj_next(st->mem, MEM_MEMBER, NULL); m;
+    for (struct mcast_member *m = mem_obj_next(st->mem, MEM_MEMBER, NULL); m;
          m = mem_obj_next(st->mem, MEM_MEMBER, m)) {
         bool whole = !addr_is_any(&m->group) && m->filter.n <= MCAST_SRCS_MAX &&
                      sock_live(st, m->owner) && m->owner->obj.kind == MEM_UDP &&

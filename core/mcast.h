@@ -31,12 +31,12 @@ struct mcast_filter {
 };
 
 /* One socket in one group. */
-struct member {
+struct mcast_member {
     struct mem_obj obj;
     struct sock *owner;
-    struct member *sock_next;  /* of the same socket */
-    struct member *group_next; /* in the same group */
-    struct addr group;         /* the wildcard: not finished, or gone */
+    struct mcast_member *sock_next;  /* of the same socket */
+    struct mcast_member *group_next; /* in the same group */
+    struct addr group;               /* the wildcard: not finished, or gone */
     struct mcast_filter filter;
 };
 
@@ -54,7 +54,7 @@ struct mcast_group {
     bool used;
     bool reporter;   /* we were the last to report it: a leave is ours to tell (older versions) */
     uint8_t reports; /* of the older versions, still to be sent unasked */
-    struct member *members;
+    struct mcast_member *members;
     struct mcast_change change[2];
     nsec answer_at; /* a report to a query, or of an older version; NEVER: none */
 };

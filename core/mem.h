@@ -35,7 +35,7 @@ enum mem_kind {
     MEM_DGRAM,   /* struct dgram: one received datagram */
     MEM_POLLSET, /* struct pollset */
     MEM_WATCH,   /* struct watch */
-        MEM_FRAG,    /* struct frag: one datagram being reassembled */
+    MEM_FRAG,    /* struct frag: one datagram being reassembled */
     MEM_MEMBER,  /* struct member: a socket in a multicast group */
     MEM_SIDE,    /* struct side: what only few sockets need */
     MEM_TFO,     /* struct tfo_listener: what Fast Open adds to a listener */

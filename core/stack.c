@@ -90,11 +90,16 @@ struct stack *stack_init(void *base, void *at, size_t size_max, const struct sta
     st->icmp_tokens = (uint32_t)st->knobs.icmp_msgs_burst;
 
     const uint32_t sizes[MEM_KINDS] = {
-        [MEM_TCP] = tcp_obj_size(),         [MEM_UDP] = sizeof(struct udp),
-        [MEM_DGRAM] = sizeof(struct dgram), [MEM_POLLSET] = sizeof(struct pollset),
-        [MEM_WATCH] = sizeof(struct watch), [MEM_FRAG] = sizeof(struct frag),
-        [MEM_SIDE] = sizeof(struct side),   [MEM_TFO] = sizeof(struct tfo_listener),
-        [MEM_MARK] = sizeof(struct mark),   [MEM_MEMBER] = sizeof(struct member),
+        [MEM_TCP] = tcp_obj_size(),
+        [MEM_UDP] = sizeof(struct udp),
+        [MEM_DGRAM] = sizeof(struct dgram),
+        [MEM_POLLSET] = sizeof(struct pollset),
+        [MEM_WATCH] = sizeof(struct watch),
+        [MEM_FRAG] = sizeof(struct frag),
+        [MEM_SIDE] = sizeof(struct side),
+        [MEM_TFO] = sizeof(struct tfo_listener),
+        [MEM_MEMBER] = sizeof(struct mcast_member),
+        [MEM_MARK] = sizeof(struct mark),
     };
     st->mem = mem_init(base, (uint8_t *)at + own + ring, size_max, sizes, cfg->mem_limit, env);
     if (!st->mem || demux_init(st, env) != 0) {

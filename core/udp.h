@@ -36,7 +36,7 @@ struct udp {
     bool cork;             /* UDP_CORK */
     struct dgram *pending; /* what MSG_MORE and UDP_CORK hold back: one datagram in the making */
     uint8_t ngroups;
-    struct member *groups; /* mcast.h */
+    struct mcast_member *groups; /* mcast.h */
     /* IP_MULTICAST_IF, IPV6_MULTICAST_IF */
     uint8_t mcast_src[4];
     uint32_t mcast_ifindex6;
