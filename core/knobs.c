@@ -4,6 +4,7 @@
 
 #include "check.h"
 #include "err.h"
+#include "profile.h"
 
 const struct knob_info knob_table[] = {
 #define KNOB(name, def, lo, hi, unit) {#name, def, lo, hi, unit, offsetof(struct knobs, name)},
@@ -25,17 +26,29 @@ void knobs_default(struct knobs *k)
     }
 }
 
-int knobs_set(struct knobs *k, const char *name, int64_t value)
+const struct knob_info *knobs_find(const char *name)
 {
     for (size_t i = 0; i < knob_count; i++) {
-        const struct knob_info *info = &knob_table[i];
-        if (strcmp(info->name, name) == 0) {
-            if (value < info->min || value > info->max) {
-                return -ERR_DOM;
-            }
-            *field(k, info) = (int32_t)value;
-            return 0;
+        if (strcmp(knob_table[i].name, name) == 0) {
+            return &knob_table[i];
         }
     }
-    return -ERR_NOENT;
+    return NULL;
+}
+
+int knobs_set(struct knobs *k, const char *name, int64_t value)
+{
+    const struct knob_info *info = knobs_find(name);
+
+    if (!info) {
+        return -ERR_NOENT;
+    }
+    if (value < info->min || value > info->max) {
+        return -ERR_DOM;
+    }
+    *field(k, info) = (int32_t)value;
+    if (field(k, info) == &k->user_profile) {
+        profile_apply(k, (enum profile_id)value);
+    }
+    return 0;
 }

@@ -88,7 +88,12 @@
     KNOB(user_rto_max_ms, 120000, 1000, 120000, "ms")                 \
     KNOB(user_timewait_s, 60, 0, 3600, "s")                           \
     KNOB(user_init_cwnd, 10, 1, 1000, "segments")                     \
-    KNOB(user_hystart, 1, 0, 2, "mode")
+    KNOB(user_hystart, 1, 0, 2, "mode")                               \
+    KNOB(user_profile, 0, 0, 1, "profile")                            \
+    KNOB(user_rto_slop_ms, 0, 0, 10000, "ms")                         \
+    KNOB(user_insecure_rst, 0, 0, 1, "bool")                          \
+    KNOB(user_insecure_syn, 0, 0, 1, "bool")                          \
+    KNOB(user_drop_synfin, 1, 0, 1, "bool")
 
 struct knobs {
 #define KNOB(name, def, lo, hi, unit) int32_t name;
@@ -110,7 +115,11 @@ extern const size_t knob_count;
 
 void knobs_default(struct knobs *k);
 
-/* Sets one by name. 0, -ERR_NOENT for an unknown name, -ERR_DOM for a value out of range. */
+/* NULL: no such knob. */
+const struct knob_info *knobs_find(const char *name);
+
+/* Sets one by name. 0, -ERR_NOENT for an unknown name, -ERR_DOM for a value out of range.
+ * user_profile sets the knobs of that profile as well (profile.h). */
 int knobs_set(struct knobs *k, const char *name, int64_t value);
 
 #endif

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "nsec.h"
+#include "profile.h"
 #include "ranges.h"
 #include "ring.h"
 #include "seq.h"
@@ -30,10 +31,6 @@
 #include "view.h"
 
 #define DELACK_MAX (200 * MSEC) /* RFC 9293 3.8.6.3 MUST-40, SHLD-18: under 0.5 s */
-
-/* What a sender's time goes to (tcp_info.c), in Linux's order of precedence. */
-enum tcp_chrono { CHRONO_IDLE, CHRONO_BUSY, CHRONO_RWND, CHRONO_SNDBUF };
-#define CHRONO_COUNT 3
 
 /* The logical timers behind the one deadline of a connection. Each is a time or NEVER. */
 enum tcp_timer_kind {
@@ -78,12 +75,13 @@ struct tcp {
     bool ws_ok   : 1;
 
     /* program's options */
-    bool nodelay : 1;
-    bool cork    : 1;
-    bool more    : 1; /* within a send with MSG_MORE */
-    bool psh     : 1; /* the end of what is written was pushed: no MSG_MORE since tail_from */
-    bool nospace : 1; /* a send found the buffer full (Linux's SOCK_NOSPACE) */
-    bool inq_opt : 1;
+    bool nodelay   : 1;
+    bool nagle_any : 1; /* Nagle holds while anything is unacknowledged (profile) */
+    bool cork      : 1;
+    bool more      : 1; /* within a send with MSG_MORE */
+    bool psh       : 1; /* the end of what is written was pushed: no MSG_MORE since tail_from */
+    bool nospace   : 1; /* a send found the buffer full (Linux's SOCK_NOSPACE) */
+    bool inq_opt   : 1;
 
     /* Fast Open (tcp_fastopen.c) */
     bool fastopen_connect        : 1; /* TCP_FASTOPEN_CONNECT */
@@ -238,12 +236,8 @@ struct tcp {
         uint64_t bytes_acked, bytes_rcvd, bytes_sent, bytes_retrans;
         uint32_t segs_out, segs_in, data_segs_out, data_segs_in;
         uint32_t total_retrans, delivered, dsack_dups, reord_seen, rcv_ooo;
-        uint32_t total_rto, rto_ms;
-        uint16_t rto_recoveries;
-        uint8_t chrono_now; /* enum tcp_chrono: which of the clocks runs */
-        nsec rto_since;     /* 0: no timeout unrepaired */
-        nsec chrono_at;
-        nsec chrono[3]; /* CHRONO_BUSY first */
+        uint32_t total_rto;
+        nsec busy_since, busy;
         nsec state_since;
     } info;
 };
@@ -318,7 +312,7 @@ static inline nsec tcp_rto(const struct stack *st, const struct tcp *c)
     for (unsigned i = 0; i < c->backoff && rto < max; i++) {
         rto *= 2;
     }
-    return nsec_min(rto, max);
+    return nsec_min(rto + (nsec)st->knobs.user_rto_slop_ms * MSEC, max);
 }
 
 /* ---- tcp_state.c */
@@ -488,13 +482,7 @@ void tcp_tlp_fire(struct stack *st, struct env *env, struct tcp *c);
 /* What keeps it from sending now. */
 enum tcp_limit tcp_limited(const struct tcp *c);
 
-/* ---- tcp_info.c */
-/* The clock of k runs, unless one of precedence does; it stops: the connection is busy or idle. */
-void tcp_chrono_start(struct tcp *c, enum tcp_chrono k, nsec now);
-void tcp_chrono_stop(struct tcp *c, enum tcp_chrono k, nsec now);
-/* The retransmission timer fired; the loss is repaired. */
-void tcp_rto_began(struct tcp *c, nsec now);
-void tcp_rto_over(struct tcp *c, nsec now);
+/* ---- tcp_opt.c */
 /* What TCP_INFO says at `now`. Follows no pointer of c. */
 void tcp_fill_info(const struct stack *st, const struct tcp *c, struct lx_tcp_info *i, nsec now);
 

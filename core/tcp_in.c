@@ -73,7 +73,6 @@ static void syn_acked(struct stack *st, struct env *env, struct tcp *c)
         txq_idle(&c->tx, st->mem);
     }
     c->info.delivered++;
-    c->info.bytes_acked += !c->passive; /* Linux, not RFC 4898: the client's SYN */
     c->snd.una = c->snd_base;
     c->backoff = 0;
     c->retries = 0;
@@ -98,7 +97,6 @@ void tcp_established(struct stack *st, struct env *env, struct tcp *c)
     tcp_cc_start(st, c, c->cc.algo, iw, env->now);
     c->high_seq = c->snd.nxt;
     c->usage_seq = c->snd.nxt;
-    tcp_rto_over(c, env->now);
     c->tail_from = c->pushed_seq = c->snd_base;
     c->psh = true;
     c->snd_at = c->rcv_at = env->now;
@@ -302,7 +300,7 @@ static enum drop check_seq(struct stack *st, struct env *env, struct tcp *c,
 
 static enum drop in_rst(struct stack *st, struct env *env, struct tcp *c, const struct tcp_seg *seg)
 {
-    if (!seq_eq(seg->seq, c->rcv.nxt)) {
+    if (!seq_eq(seg->seq, c->rcv.nxt) && !st->knobs.user_insecure_rst) {
         tcp_challenge(st, env, c, TX_CHALLENGE); /* RFC 5961 3.2 */
         return DROP_TCP_RST;
     }
@@ -497,6 +495,9 @@ static enum drop in_synchronized(struct stack *st, struct env *env, struct tcp *
     }
     if (seg->flags & TCP_SYN && !(c->state == TCP_SYN_RCVD && seq_eq(seg->seq, c->irs))) {
         if (c->state == TCP_SYN_RCVD && c->passive) { /* fourth: back to LISTEN */
+            tcp_done(st, env, c, ERR_CONNRESET);
+        } else if (st->knobs.user_insecure_syn) { /* FreeBSD, not RFC 5961: as RFC 793 had it */
+            tcp_send_rst(st, env, c);
             tcp_done(st, env, c, ERR_CONNRESET);
         } else {
             tcp_challenge(st, env, c, TX_CHALLENGE); /* RFC 5961 4.2 */

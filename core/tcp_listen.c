@@ -121,7 +121,6 @@ static void open_child(struct stack *st, struct env *env, struct tcp *c, const s
     struct flow *f = &c->s.flow;
 
     c->passive = true;
-    c->info.segs_in = 1; /* the SYN: RFC 4898, PerfSegsIn */
     c->irs = seg->seq;
     c->rcv.nxt = c->rcv.wup = c->rcv.adv = seq_add(seg->seq, 1);
     c->rcv_base = c->rcv.nxt;
@@ -195,9 +194,9 @@ static void to_accept_queue(struct stack *st, struct tcp *l, struct tcp *c)
     sock_notify(st, &l->s, LX_POLLIN | LX_POLLRDNORM);
 }
 
-static enum drop admit(const struct tcp *l, const struct tcp_seg *seg)
+static enum drop admit(const struct stack *st, const struct tcp *l, const struct tcp_seg *seg)
 {
-    if ((seg->flags & (TCP_SYN | TCP_FIN)) != TCP_SYN) {
+    if (seg->flags & TCP_FIN && st->knobs.user_drop_synfin) {
         return DROP_TCP_FLAGS; /* Linux, not RFC: SYN with FIN is nobody's opening */
     }
     if (l->nacc > l->backlog) {
@@ -212,7 +211,7 @@ static enum drop admit(const struct tcp *l, const struct tcp_seg *seg)
 static enum drop take_syn(struct stack *st, struct env *env, struct tcp *l, const struct ip_hdr *ip,
                           const struct tcp_seg *seg)
 {
-    enum drop why = admit(l, seg);
+    enum drop why = admit(st, l, seg);
 
     if (why != DROP_NONE) {
         st->stats.TcpListenDrops++;

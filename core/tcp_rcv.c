@@ -130,7 +130,7 @@ static void measure_mss(struct tcp *c, const struct tcp_seg *seg)
 static void schedule_delayed(struct stack *st, struct env *env, struct tcp *c)
 {
     nsec min = (nsec)st->knobs.user_delack_min_ms * MSEC;
-    nsec ato = c->ato;
+    nsec ato = profile_of(&st->knobs)->delack_fixed ? min : c->ato;
 
     if (ato > min) {
         nsec max = c->pingpong || c->pushed ? DELACK_MAX : 500 * MSEC;
@@ -151,9 +151,12 @@ static void schedule_delayed(struct stack *st, struct env *env, struct tcp *c)
 
 void tcp_rcv_ack(struct stack *st, struct env *env, struct tcp *c)
 {
+    const struct profile *p = profile_of(&st->knobs);
     uint32_t fresh = seq_dist(c->rcv.wup, c->rcv.nxt);
+    bool second = p->ack_second && c->due[TT_DELACK] != NEVER;
+    bool quick = p->quickacks && c->quickacks && !c->pingpong;
 
-    if (c->ooo.n || (c->quickacks && !c->pingpong) || c->has_dsack) {
+    if (c->ooo.n || quick || second || c->has_dsack) {
         tcp_want_ack(st, c, c->ooo.n ? TX_DUPACK : TX_ACK);
     } else if (fresh > c->rcv.mss && (select_window(c) >= tcp_rcv_left(c) ||
                                       ring_len(&c->rq) < (size_t)c->s.opt.rcvlowat)) {

@@ -43,9 +43,9 @@ bool tcp_mem_full(const struct stack *st)
 }
 
 /* Linux, not RFC: half of the buffer is for the bytes, half for what they are kept in. */
-static uint32_t window_of(uint32_t buffer)
+static uint32_t window_of(const struct stack *st, uint32_t buffer)
 {
-    return min_u32(buffer / 2, MAX_WINDOW);
+    return min_u32(buffer / profile_of(&st->knobs)->rcvbuf_share, MAX_WINDOW);
 }
 
 static uint8_t choose_scale(const struct stack *st, const struct tcp *c, uint32_t space)
@@ -65,7 +65,7 @@ static uint8_t choose_scale(const struct stack *st, const struct tcp *c, uint32_
 
 void tcp_rcv_init(struct stack *st, struct tcp *c)
 {
-    uint32_t space = window_of(tcp_rcvbuf(st, &c->s));
+    uint32_t space = window_of(st, tcp_rcvbuf(st, &c->s));
     uint32_t mss = c->rcv.adv_mss;
 
     if (c->window_clamp) {
@@ -77,6 +77,9 @@ void tcp_rcv_init(struct stack *st, struct tcp *c)
         mss -= 12;
     }
     c->rcv.wnd_lim = min_u32(space > mss ? space - space % mss : space, 65535u);
+    if (!profile_of(&st->knobs)->window_grows) {
+        c->rcv.wnd_lim = space;
+    }
     c->rcv.mss = (uint16_t)max_u32(min_u32(min_u32(c->rcv.adv_mss, c->rcv.wnd_lim / 2), 536), 88);
     c->drs_space = min_u32(c->rcv.wnd_lim, 10u * c->rcv.adv_mss);
 }
@@ -164,7 +167,7 @@ static void grow_clamp(const struct stack *st, struct tcp *c, uint32_t copied)
     if (c->ooo.n) { /* what waits behind a hole is coming, too */
         wnd += seq_dist(c->rcv.nxt, c->ooo.v[c->ooo.n - 1].to);
     }
-    wnd = min_u64(wnd, window_of((uint32_t)st->knobs.tcp_rmem_max));
+    wnd = min_u64(wnd, window_of(st, (uint32_t)st->knobs.tcp_rmem_max));
     if (c->window_clamp) {
         wnd = min_u64(wnd, c->window_clamp);
     }

@@ -110,10 +110,15 @@ static int32_t keep_cnt(const struct stack *st, const struct tcp *c)
     return c->keep_cnt ? c->keep_cnt : st->knobs.tcp_keepalive_probes;
 }
 
+static bool keep_asked(const struct stack *st, const struct tcp *c)
+{
+    return c->s.opt.keepalive || profile_of(&st->knobs)->keep_always;
+}
+
 /* RFC 9293 3.8.4 MUST-24, MUST-25, MAY-5: only if the program asks. */
 void tcp_arm_keep(struct stack *st, struct env *env, struct tcp *c)
 {
-    if (c->s.opt.keepalive && tcp_synchronized(c) && c->state != TCP_TIME_WAIT) {
+    if (keep_asked(st, c) && tcp_synchronized(c) && c->state != TCP_TIME_WAIT) {
         tcp_timer_set(st, env, c, TT_KEEP, env->now + keep_idle(st, c));
     } else {
         tcp_timer_clear(st, env, c, TT_KEEP);
@@ -122,12 +127,16 @@ void tcp_arm_keep(struct stack *st, struct env *env, struct tcp *c)
 
 static nsec persist_interval(const struct stack *st, const struct tcp *c)
 {
+    const struct profile *p = profile_of(&st->knobs);
     nsec max = (nsec)st->knobs.user_rto_max_ms * MSEC;
     nsec at = nsec_max(c->rtt.rto, (nsec)st->knobs.user_rto_min_ms * MSEC);
+    if (p->persist_max_s) {
+        max = p->persist_max_s * SEC;
+    }
     for (unsigned i = 0; i < c->backoff && at < max; i++) {
         at *= 2;
     }
-    return nsec_min(at, max);
+    return nsec_min(nsec_max(at, p->persist_min_s * SEC), max);
 }
 
 /* Linux, not RFC: a timer does not run past the end of TCP_USER_TIMEOUT. */
@@ -232,6 +241,8 @@ static bool rto_exhausted(struct stack *st, struct env *env, struct tcp *c)
     } else if (tcp_syn_out(c)) { /* Linux, not RFC: one more for Fast Open */
         over = c->retries >=
                c->fo_child + (unsigned)(c->syncnt ? c->syncnt : st->knobs.tcp_synack_retries);
+    } else if (profile_of(&st->knobs)->rexmt_max) {
+        over = c->retries >= profile_of(&st->knobs)->rexmt_max;
     } else if (c->snd.wnd == 0 && !c->s.orphan) {
         over = shrunk_window_over(st, c, env->now);
     } else {
@@ -270,7 +281,7 @@ static void rto_fire(struct stack *st, struct env *env, struct tcp *c)
         return;
     }
     st->stats.TcpTimeouts++;
-    tcp_rto_began(c, env->now);
+    c->info.total_rto++;
     if (!c->stall_at) {
         c->stall_at = txq_at(&c->tx, 0)->at;
     }
@@ -329,7 +340,11 @@ static void keep_fire(struct stack *st, struct env *env, struct tcp *c)
 {
     nsec idle = env->now - nsec_max(c->rcv_at, c->ack_rcv_at);
 
-    if (!c->s.opt.keepalive || c->tx.n || tcp_unsent(c)) {
+    if (!tcp_synchronized(c)) {
+        give_up(st, env, c); /* the profile gives an open so much time */
+        return;
+    }
+    if (!keep_asked(st, c) || c->tx.n || tcp_unsent(c)) {
         tcp_arm_keep(st, env, c); /* data in flight tests the path already */
         return;
     }

@@ -52,6 +52,7 @@ void tcp_init(struct stack *st, struct env *env, struct sock *s)
     c->reordering = (uint8_t)min_u32((uint32_t)st->knobs.tcp_reordering, 255);
     c->reo_steps = 1;
     c->undo_retrans = -1;
+    c->nagle_any = !profile_of(&st->knobs)->nagle_minshall;
     c->snd.mss = 536;
     c->snd.mss_clamp = 65535;
     c->info.state_since = env->now;
@@ -86,6 +87,9 @@ static int open_syn(struct stack *st, struct env *env, struct tcp *c, struct tcp
         tcp_send_syn(st, env, c, TX_SYN);
     }
     tcp_timer_set(st, env, c, TT_RTO, env->now + RTO_INITIAL);
+    if (profile_of(&st->knobs)->connect_s) {
+        tcp_timer_set(st, env, c, TT_KEEP, env->now + profile_of(&st->knobs)->connect_s * SEC);
+    }
     return 0;
 }
 
@@ -212,7 +216,9 @@ uint32_t tcp_rcvbuf(const struct stack *st, const struct sock *s)
     uint32_t base =
         s->opt.rcvbuf > 0 ? (uint32_t)s->opt.rcvbuf : (uint32_t)st->knobs.tcp_rmem_default;
 
-    return s->opt.rcvbuf_locked ? base : max_u32(base, 2 * c->rcv.wnd_clamp);
+    return s->opt.rcvbuf_locked
+               ? base
+               : max_u32(base, profile_of(&st->knobs)->rcvbuf_share * c->rcv.wnd_clamp);
 }
 
 /* Linux, not RFC: twice the window, counted with the overhead of a segment's buffer, within
@@ -415,9 +421,6 @@ int64_t tcp_send(struct stack *st, struct env *env, struct sock *s, const struct
     }
     ring_rewind(&c->sq);
     c->more = flags & LX_MSG_MORE;
-    if (total) {
-        tcp_chrono_start(c, CHRONO_BUSY, env->now);
-    }
     while (done < total) {
         bool fresh;
         uint32_t room = chunk_room(st, c, &fresh);
@@ -656,7 +659,7 @@ void tcp_abort(struct stack *st, struct env *env, struct sock *s, enum err err)
  * know. */
 static bool close_resets(struct stack *st, const struct tcp *c)
 {
-    if (ring_len(&c->rq)) {
+    if (ring_len(&c->rq) && profile_of(&st->knobs)->close_unread_resets) {
         st->stats.TcpAbortOnClose++;
         return true;
     }

@@ -218,6 +218,49 @@ static uint8_t *build_syn_options(uint8_t *p, const struct tcp_seg *s)
     return p;
 }
 
+static uint8_t *pad_nop(uint8_t *p, const uint8_t *from, uint32_t ahead, uint32_t to)
+{
+    while ((uint32_t)(p - from + ahead) % to) {
+        *p++ = OPT_NOP;
+    }
+    return p;
+}
+
+/* FreeBSD, not RFC: the value of each option is aligned, and the end is an end (MUST-69). */
+static uint8_t *build_syn_freebsd(uint8_t *p, const struct tcp_seg *s)
+{
+    const uint8_t *from = p;
+
+    if (s->has_mss) {
+        *p++ = OPT_MSS;
+        *p++ = 4;
+        *p++ = (uint8_t)(s->mss >> 8);
+        *p++ = (uint8_t)s->mss;
+    }
+    if (s->has_wscale) {
+        p = pad_nop(p, from, 1, 2);
+        *p++ = OPT_WSCALE;
+        *p++ = 3;
+        *p++ = s->wscale;
+    }
+    if (s->has_sack_ok) {
+        p = pad_nop(p, from, 0, 2);
+        *p++ = OPT_SACK_OK;
+        *p++ = 2;
+    }
+    if (s->has_ts) {
+        p = pad_nop(p, from, 2, 4);
+        *p++ = OPT_TS;
+        *p++ = 10;
+        p = put32(p, s->ts_val);
+        p = put32(p, s->ts_ecr);
+    }
+    while ((p - from) % 4) {
+        *p++ = OPT_EOL;
+    }
+    return p;
+}
+
 static uint8_t *build_sack(uint8_t *p, const struct tcp_seg *s, uint32_t room)
 {
     uint32_t n = (room - 4) / 8;
@@ -242,7 +285,7 @@ uint32_t tcp_seg_build(struct tcp_seg *s, uint8_t *out)
     uint8_t *p = out + TCP_HDR_MIN;
 
     if (s->flags & TCP_SYN) {
-        p = build_syn_options(p, s);
+        p = s->syn_layout == SYN_FREEBSD ? build_syn_freebsd(p, s) : build_syn_options(p, s);
         if (s->fo.here) {
             p = build_fastopen(p, &s->fo, (uint32_t)(out + TCP_HDR_MAX - p));
         }

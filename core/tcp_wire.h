@@ -26,6 +26,12 @@ enum {
     TCP_AE = 0x100, /* RFC 9768; the NS bit of RFC 3540 */
 };
 
+/* How the options of a SYN are laid out. */
+enum syn_layout {
+    SYN_LINUX,   /* <mss,sackOK,TS,nop,wscale>, nops where one is missing */
+    SYN_FREEBSD, /* <mss,nop,wscale,sackOK,TS>, each aligned for itself, eol and zeros at the end */
+};
+
 #define TCP_HDR_MIN  20u
 #define TCP_HDR_MAX  60u
 #define TCP_SACK_MAX 4u
@@ -76,6 +82,7 @@ struct tcp_seg {
     uint32_t len;                 /* payload bytes; SYN and FIN not counted */
     uint16_t gso_size;
     uint8_t hdr_len;
+    uint8_t syn_layout; /* enum syn_layout, for tcp_seg_build */
 
     bool has_mss     : 1;
     bool has_wscale  : 1;

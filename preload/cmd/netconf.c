@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "core/err.h"
+#include "core/profile.h"
 #include "core/tcp_cc.h"
 #include "msg.h"
 
@@ -232,16 +233,6 @@ static bool unknown_setting(const char *name)
     return false;
 }
 
-static const struct knob_info *knob_find(const char *name)
-{
-    for (size_t i = 0; i < knob_count; i++) {
-        if (strcmp(knob_table[i].name, name) == 0) {
-            return &knob_table[i];
-        }
-    }
-    return NULL;
-}
-
 static bool set_congestion(struct knobs *k, const char *value)
 {
     int algo = tcp_cc_find(value, strlen(value));
@@ -257,13 +248,16 @@ static bool set_congestion(struct knobs *k, const char *value)
 
 static bool set_one(struct knobs *k, const char *name, const char *value)
 {
-    const struct knob_info *info = knob_find(name);
+    const struct knob_info *info = knobs_find(name);
     long v;
     if (!info) {
         return unknown_setting(name);
     }
     if (strcmp(name, "tcp_congestion_control") == 0) {
         return set_congestion(k, value);
+    }
+    if (strcmp(name, "user_profile") == 0 && profile_find(value) < PROFILES) {
+        return knobs_set(k, name, profile_find(value)) == 0;
     }
     if (!number(value, info->min, info->max, &v) || knobs_set(k, name, v) != 0) {
         msg("%s=%s is out of range: a number from %d to %d (%s)", name, value, info->min, info->max,

@@ -104,6 +104,11 @@ static int set_number(struct drill_config *c, const char *name, const char *valu
 
 static int set_place(struct drill_config *c, const char *name, const char *value)
 {
+    if (strcmp(name, "so_flags") == 0) {
+        enum profile_id id = value ? profile_find(value) : PROFILES;
+        c->profile = id < PROFILES ? id : PROFILE_LINUX; /* other flags are the shared object's */
+        return 1;
+    }
     if (strcmp(name, "local_ip") == 0) {
         return value && set_address(value, &c->local);
     }
@@ -136,12 +141,12 @@ static int set_flag(struct drill_config *c, const char *name)
 static bool without_effect(const char *name)
 {
     static const char *const names[] = {
-        "ip_version",      "define",          "gateway_ip",     "mss",
-        "speed",           "non_fatal",       "init_scripts",   "code_command",
-        "code_format",     "code_sockopt",    "is_anyip",       "dry_run",
-        "send_omit_free",  "debug",           "so_filename",    "so_flags",
-        "wire_client",     "wire_server",     "wire_server_ip", "wire_server_port",
-        "wire_client_dev", "wire_server_dev", "use_expect",
+        "ip_version",      "define",         "gateway_ip",       "mss",
+        "speed",           "non_fatal",      "init_scripts",     "code_command",
+        "code_format",     "code_sockopt",   "is_anyip",         "dry_run",
+        "send_omit_free",  "debug",          "so_filename",      "wire_client",
+        "wire_server",     "wire_server_ip", "wire_server_port", "wire_client_dev",
+        "wire_server_dev", "use_expect",
     };
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         if (strcmp(names[i], name) == 0) {

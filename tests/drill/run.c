@@ -147,6 +147,7 @@ static void config_stack(const struct drill_config *c, struct stack_config *out)
     *out = (struct stack_config){.naddr = 1, .mtu = c->mtu};
     out->addr[0] = (struct ifaddr){c->local, c->local_bits};
     knobs_default(&out->knobs);
+    knobs_set(&out->knobs, "user_profile", c->profile);
 }
 
 static bool connects(const struct script *s)

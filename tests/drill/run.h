@@ -6,6 +6,7 @@
 #define STANDIN_DRILL_RUN_H
 
 #include "conv.h"
+#include "core/profile.h"
 #include "match.h"
 #include "script.h"
 #include "vkernel.h"
@@ -29,7 +30,8 @@ struct drill_config {
     bool lax; /* packets left over at the end are no failure */
     bool verbose;
     uint64_t seed;
-    bool isn_given; /* --local_isn: where the stack's first connection begins */
+    enum profile_id profile; /* --so_flags=freebsd */
+    bool isn_given;          /* --local_isn: where the stack's first connection begins */
     uint32_t isn;
     /* A test's own judgement, when the last line has passed and nothing is closed yet; NULL: none.
      * It calls run_fail. */

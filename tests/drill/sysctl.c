@@ -47,8 +47,29 @@ static bool one_of(const char *const *list, size_t n, const char *name)
     return false;
 }
 
+/* FreeBSD's names (net.inet.tcp) for the same settings. */
+static const char *const other_names[][2] = {
+    {"insecure_rst", "user_insecure_rst"}, {"insecure_syn", "user_insecure_syn"},
+    {"drop_synfin", "user_drop_synfin"},   {"recvspace", "tcp_rmem_default"},
+    {"sendspace", "tcp_wmem_default"},     {"delacktime", "user_delack_min_ms"},
+    {"rexmit_slop", "user_rto_slop_ms"},   {"rexmit_min", "user_rto_min_ms"},
+    {"minmss", "tcp_min_snd_mss"},         {"initcwnd_segments", "user_init_cwnd"},
+    {"keepcnt", "tcp_keepalive_probes"},
+};
+
+static const char *own_name(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(other_names); i++) {
+        if (strcmp(other_names[i][0], name) == 0) {
+            return other_names[i][1];
+        }
+    }
+    return name;
+}
+
 static bool set_knob(struct vk *vk, const char *name, int64_t v, struct str *why)
 {
+    name = own_name(name);
     if (one_of(without_effect, ARRAY_LEN(without_effect), name)) {
         return true;
     }

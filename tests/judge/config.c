@@ -93,7 +93,9 @@ static void take_command_line(struct stack_config *c)
 
 static void take_flag(struct judge *j, struct vk_config *cfg, const char *flag)
 {
-    if (strcmp(flag, "linux") == 0) {
+    enum profile_id id = profile_find(flag);
+    if (id < PROFILES) {
+        knobs_set(&cfg->stack.knobs, "user_profile", id);
         return;
     }
     if (strcmp(flag, "trace") == 0) {
@@ -101,7 +103,7 @@ static void take_flag(struct judge *j, struct vk_config *cfg, const char *flag)
     } else if (strncmp(flag, "seed=", 5) == 0) {
         cfg->seed = strtoull(flag + 5, NULL, 0);
     } else {
-        fprintf(stderr, "standin: no such flag: %s (linux, trace, seed=N)\n", flag);
+        fprintf(stderr, "standin: no such flag: %s (linux, freebsd, trace, seed=N)\n", flag);
         exit(2);
     }
 }
