@@ -75,7 +75,8 @@ all: $(ALL) ## the shared object, the command, the keeper, drill, the examples
 
 # The suites that are there, in the order they run. Those of `check` make a network of their own.
 have      = $(if $(wildcard $(2)),$(1))
-QUICK_SUITES := check-unit $(call have,check-drill,tests/drill.mk) check-sim check-symbols check-tidy check-cites
+QUICK_SUITES := check-unit $(call have,check-drill,tests/drill.mk) $(call have,check-fuzz,tests/fuzz.mk) \
+                check-symbols check-tidy check-cites
 TUN_SUITES   := $(call have,check-session,tests/session.mk) check-preload \
                 $(call have,conform,tests/conform.mk)
 
@@ -133,7 +134,7 @@ TSAN  = BUILD=$(BUILD)-tsan SAN='-fsanitize=thread $(if $(findstring clang,$(CC)
         OPT='-O1 -g'
 COVER = BUILD=$(BUILD)-cover SAN=--coverage OPT='-O0 -g'
 .PHONY: in-process asan tsan cover
-in-process: $(UNIT) $(DRILL) $(SIM_BIN)
+in-process: $(UNIT) $(DRILL)
 	@:
 
 asan: ## the in-process tests under the address and undefined-behaviour sanitizers
@@ -192,7 +193,7 @@ distcheck: dist ## build, check-core and install from the tarball
 	$(Q)rm -rf $(BUILD)/distcheck
 
 clean: ## remove what was built
-	$(Q)rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD)-cover
+	$(Q)rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD)-cover $(BUILD)-fuzz
 
 help: ## this table
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | \

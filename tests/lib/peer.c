@@ -37,7 +37,7 @@ size_t peer_build(const struct peer *p, const struct peer_seg *s, uint8_t buf[LO
         .dport = be16_of(p->lport),
         .seq = be32_of(s->seq),
         .ack = be32_of(s->ack),
-        .off = (uint8_t)((s->off ? s->off : hdr / 4) << 4 | (s->reserved & 7) << 1 |
+        .off = (uint8_t)((s->off ? s->off : hdr / 4) << 4 | (s->reserved & 7u) << 1 |
                          (s->flags & TCP_AE ? 1 : 0)),
         .flags = (uint8_t)s->flags,
         .wnd = be16_of(s->wnd),
