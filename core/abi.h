@@ -224,6 +224,15 @@ enum {
     LX_IPV6_FREEBIND = 78,
 };
 
+/* IPPROTO_UDP */
+enum {
+    LX_UDP_CORK = 1,
+    LX_UDP_NO_CHECK6_TX = 101,
+    LX_UDP_NO_CHECK6_RX = 102,
+    LX_UDP_SEGMENT = 103,
+    LX_UDP_GRO = 104,
+};
+
 /* ioctls on a socket */
 enum {
     LX_SIOCINQ = 0x541B,  /* FIONREAD */

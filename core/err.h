@@ -69,6 +69,7 @@ enum err {
     DROP(IP_NOT_OURS, "destination is not ours")               \
     DROP(IP_PROTOCOL, "no such protocol here")                 \
     DROP(IP_FRAGMENT, "fragment not reassembled")              \
+    DROP(IP_MINTTL, "from further away than the socket takes") \
     DROP(IP6_EXTENSION, "IPv6 extension header malformed")     \
     DROP(ICMP_SHORT, "ICMP message incomplete")                \
     DROP(ICMP_CHECKSUM, "ICMP checksum wrong")                 \

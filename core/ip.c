@@ -24,7 +24,7 @@
 #define LOOP_MTU      65535u /* Linux: lo's 65536, less what an IPv4 length can say */
 #define LOOP_PKTS_MAX 1024u  /* Linux: netdev_max_backlog is 1000 */
 
-enum { TCP_AT_SEQ = 4, TCP_AT_FLAGS = 13, TCP_FIN_PSH = 0x09 };
+enum { TCP_AT_SEQ = 4, TCP_AT_FLAGS = 13, TCP_FIN_PSH = 0x09, UDP_AT_LEN = 4 };
 
 enum drop ip_parse(const struct pkt_in *in, struct ip_hdr *out)
 {
@@ -260,6 +260,36 @@ static void send_segments(struct stack *st, struct env *env, struct pkt_out *p,
     }
 }
 
+/* UDP datagrams of one size over a link that cannot cut them: each gets the header with its own
+ * length. */
+static void send_datagrams(struct stack *st, struct env *env, struct pkt_out *p,
+                           const struct ip_send *how, size_t payload)
+{
+    struct pkt_out one = *p;
+    size_t head = (size_t)one.hdr_len - one.ip_len;
+
+    one.gso_size = 0;
+    for (size_t at = 0; at < payload;) {
+        size_t n = min_size(p->gso_size, payload - at);
+        be16 len = be16_of((uint16_t)(head + n));
+        memcpy(one.hdr + one.ip_len + UDP_AT_LEN, len.b, sizeof len.b);
+        one.nspan = ip_cut(p, at, n, one.span);
+        build(st, &one, how, one.hdr_len + n);
+        csum_settle(st, &one, how, one.hdr_len + n);
+        emit(st, env, &one, one.hdr_len + n);
+        at += n;
+    }
+}
+
+/* Whether the link cuts such a packet itself. */
+static bool link_cuts(const struct stack *st, const struct pkt_out *p)
+{
+    if (p->proto == LX_IPPROTO_UDP) {
+        return (st->caps & (p->v6 ? LINK_USO6 : LINK_USO4)) != 0;
+    }
+    return (st->caps & (p->v6 ? LINK_TSO6 : LINK_TSO4)) != 0;
+}
+
 static void fragment_header(struct pkt_out *f, const struct ip_send *how, size_t at, size_t n,
                             bool more, uint32_t id)
 {
@@ -358,8 +388,12 @@ static int send_link(struct stack *st, struct env *env, struct pkt_out *p,
     if (p->gso_size == 0 && total > mtu) {
         return how->df ? -ERR_MSGSIZE : send_fragments(st, env, p, how, total, mtu);
     }
-    if (p->gso_size != 0 && (st->caps & (p->v6 ? LINK_TSO6 : LINK_TSO4)) == 0) {
-        send_segments(st, env, p, how, payload);
+    if (p->gso_size != 0 && !link_cuts(st, p)) {
+        if (p->proto == LX_IPPROTO_UDP) {
+            send_datagrams(st, env, p, how, payload);
+        } else {
+            send_segments(st, env, p, how, payload);
+        }
         return 0;
     }
     build(st, p, how, total);

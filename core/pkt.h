@@ -48,6 +48,8 @@ static inline size_t mspan_total(const struct mspan *v, size_t n)
 #define LINK_CSUM 0x1u /* transport checksums, both ways */
 #define LINK_TSO4 0x2u
 #define LINK_TSO6 0x4u
+#define LINK_USO4 0x8u /* UDP datagrams of one size, both ways */
+#define LINK_USO6 0x10u
 #define LINK_BIG4 \
     0x8u /* TSO4 beyond 64 KiB: an IPv4 total length of 0 stands for the packet's own */
 

@@ -56,11 +56,12 @@ struct sock_opts {
     int16_t ttl;      /* -1: ip_default_ttl */
     int16_t hoplimit;
     int16_t mcast_ttl;
+    uint16_t segment; /* UDP_SEGMENT: bytes of each datagram that one send makes; 0: one */
     uint8_t tos;
     uint8_t tclass;
     uint8_t mtu_discover;
     uint8_t mtu_discover6;
-    uint8_t minttl; /* kept, not enforced */
+    uint8_t minttl; /* TCP: from further away nothing is taken (RFC 5082) */
     uint8_t minhops;
     uint32_t timestamping; /* kept: SO_TIMESTAMPING's flags */
     uint32_t port_range;   /* IP_LOCAL_PORT_RANGE: low | high << 16; 0: none */
@@ -167,7 +168,11 @@ struct recv_info {
     bool have_tos     : 1;
     bool have_stamp   : 1;
     bool have_inq     : 1; /* TCP_INQ */
+    bool have_origdst : 1; /* `to` and to_port */
     uint32_t inq;
+    uint16_t to_port;
+    uint16_t segment;  /* UDP_GRO: the datagrams that are told as one; 0: one */
+    uint32_t dropped;  /* SO_RXQ_OVFL: before this one, of the socket; 0: not told */
     bool have_err : 1; /* MSG_ERRQUEUE: a struct sock_extended_err and its offender */
     struct {
         uint32_t err; /* enum err */

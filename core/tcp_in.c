@@ -615,5 +615,10 @@ void tcp_input(struct stack *st, struct env *env, const struct ip_hdr *ip)
         return;
     }
     seg.gso_size = ip->gso_size;
-    tcp_arrives(st, env, find(st, ip, &seg), ip, &seg);
+    struct tcp *c = find(st, ip, &seg);
+    if (c && UNLIKELY(ip->ttl < (ip->v6 ? c->s.opt.minhops : c->s.opt.minttl))) {
+        stack_drop(st, env, DROP_IP_MINTTL, &(struct pkt_in){.p = ip->start, .len = ip->len});
+        return; /* RFC 5082 3 */
+    }
+    tcp_arrives(st, env, c, ip, &seg);
 }

@@ -138,6 +138,8 @@ static void info_fill(const struct sock *s, const struct dgram *d, struct recv_i
     info->have_ttl = v6 ? s->opt.recvhoplimit : s->opt.recvttl;
     info->have_tos = v6 ? s->opt.recvtclass : s->opt.recvtos;
     info->have_stamp = s->opt.timestamp || s->opt.timestampns;
+    info->have_origdst = v6 ? s->opt.origdst6 : s->opt.origdst;
+    info->to_port = s->flow.lport;
 }
 
 /* After an error was taken from its queue, the next one is pending, or none. Linux:
@@ -190,15 +192,22 @@ static bool csum_right(const struct ip_hdr *ip, const struct udp_hdr *h, size_t 
         return true; /* to ourselves: it was not made at all */
     }
     if (be16_get(h->csum) == 0) {
-        return !ip->v6; /* RFC 768: none was made; RFC 8200 8.1: not allowed */
+        return true; /* RFC 768: none was made; IPv6: is_bare */
     }
     return csum_good(
         csum_add(csum_pseudo(&ip->src, &ip->dst, LX_IPPROTO_UDP, (uint32_t)len), ip->payload, len));
 }
 
+/* IPv6 without a checksum: RFC 8200 8.1 forbids it but to whom has agreed to it (RFC 6935 5). */
+static bool is_bare(const struct ip_hdr *ip)
+{
+    const struct udp_hdr *h = (const void *)ip->payload;
+    return ip->v6 && !ip->csum_ok && be16_get(h->csum) == 0;
+}
+
 /* Queues the bytes [p, p + len) of a packet. */
-static void accept_bytes(struct stack *st, struct env *env, struct sock *s, const struct ip_hdr *ip,
-                         uint16_t sport, struct span bytes)
+static void accept_one(struct stack *st, struct env *env, struct sock *s, const struct ip_hdr *ip,
+                       uint16_t sport, struct span bytes)
 {
     struct udp *u = udp_of(s);
     struct dgram *d = NULL;
@@ -221,6 +230,8 @@ static void accept_bytes(struct stack *st, struct env *env, struct sock *s, cons
         d->info.ttl = ip->ttl;
         d->info.tos = ip->tos;
         d->info.stamp = env->real;
+        d->info.dropped = s->opt.rxq_ovfl ? u->dropped : 0;
+        d->info.segment = bytes.n > ip->gso_size ? ip->gso_size : 0;
         d->number = ++st->dgram_number; /* not 0: it is complete */
         queue_put(u, d);
         st->stats.UdpInDatagrams += !is_ping(s);
@@ -228,6 +239,23 @@ static void accept_bytes(struct stack *st, struct env *env, struct sock *s, cons
         sock_notify(st, s, LX_POLLIN | LX_POLLRDNORM);
     }
     st->touching = NULL;
+}
+
+/* A super-datagram of a local peer comes as it is to who wants it so (UDP_GRO), else in pieces. */
+static void accept_bytes(struct stack *st, struct env *env, struct sock *s, const struct ip_hdr *ip,
+                         uint16_t sport, struct span bytes)
+{
+    if (!is_ping(s) && is_bare(ip) && !udp_of(s)->no_check_rx) {
+        drop(st, env, DROP_UDP_CHECKSUM, ip);
+        return;
+    }
+    size_t each = ip->gso_size != 0 && !udp_of(s)->gro ? ip->gso_size : bytes.n;
+    do {
+        struct span piece = {.p = bytes.p, .n = min_size(bytes.n, each)};
+        accept_one(st, env, s, ip, sport, piece);
+        bytes.p += piece.n;
+        bytes.n -= piece.n;
+    } while (bytes.n > 0);
 }
 
 static struct flow flow_of(const struct ip_hdr *ip, uint16_t lport, uint16_t rport)
@@ -279,7 +307,7 @@ bool udp_input(struct stack *st, struct env *env, const struct ip_hdr *ip)
     if (!s) {
         st->stats.UdpNoPorts++;
         drop(st, env, DROP_UDP_NO_SOCKET, ip);
-        return false;
+        return is_bare(ip);
     }
     accept_bytes(st, env, s, ip, f.rport, bytes);
     return true;

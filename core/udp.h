@@ -33,7 +33,10 @@ struct udp {
     struct dgram *err_head, *err_tail;
     uint32_t queued; /* bytes charged against the receive buffer */
     uint32_t dropped;
-    bool cork;             /* UDP_CORK */
+    bool cork;        /* UDP_CORK */
+    bool gro;         /* UDP_GRO */
+    bool no_check_tx; /* UDP_NO_CHECK6_TX, _RX: IPv6 without checksum (RFC 6935) */
+    bool no_check_rx;
     struct dgram *pending; /* what MSG_MORE and UDP_CORK hold back: one datagram in the making */
     uint8_t ngroups;
     struct mcast_member *groups; /* mcast.h */

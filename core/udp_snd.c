@@ -17,7 +17,7 @@
 #include "udp_priv.h"
 
 enum { HDR_LEN = 8, ECHO4 = 8, ECHO6 = 128 };
-enum { UDP_LEN_MAX = 65535, CORK_ORDER = 4, LX_UDP_CORK = 1 };
+enum { UDP_LEN_MAX = 65535, CORK_ORDER = 4, SEGMENTS_MAX = 128 /* Linux: UDP_MAX_SEGMENTS */ };
 
 /* Where a send goes and from where. */
 static int destination(struct stack *st, const struct sock *s, const struct endpoint *to,
@@ -84,8 +84,9 @@ static int mtu_judge(struct stack *st, const struct sock *s, size_t total, struc
 
     how->df = mode == LX_IP_PMTUDISC_DO || mode == LX_IP_PMTUDISC_PROBE ||
               (mode == LX_IP_PMTUDISC_WANT && fits);
-    if (fits || mode == LX_IP_PMTUDISC_DONT || mode == LX_IP_PMTUDISC_WANT ||
-        mode == LX_IP_PMTUDISC_OMIT) {
+    bool whole = v6 && s->opt.dontfrag6; /* RFC 3542 11.2 */
+    if (fits || (!whole && (mode == LX_IP_PMTUDISC_DONT || mode == LX_IP_PMTUDISC_WANT ||
+                            mode == LX_IP_PMTUDISC_OMIT))) {
         return 0;
     }
     return -(int)mtu;
@@ -96,6 +97,9 @@ static void local_error(struct stack *st, struct env *env, struct sock *s,
                         const struct endpoint *dst, uint32_t mtu)
 {
     struct recv_info ee = {.from = *dst, .have_from = true, .have_err = true};
+    if (addr_is4(&dst->addr)) {
+        ee.from.port = s->flow.rport; /* Linux: that of the connection, or none */
+    }
     ee.ee.err = ERR_MSGSIZE;
     ee.ee.origin = UDP_EE_LOCAL;
     ee.ee.info = mtu;
@@ -103,6 +107,24 @@ static void local_error(struct stack *st, struct env *env, struct sock *s,
         udp_icmp_error(st, env, s, ERR_MSGSIZE, false, &ee, &(struct span){0});
         s->err = ERR_OK; /* this call tells it */
     }
+}
+
+/* SO_NO_CHECK; RFC 6935 for IPv6. */
+static bool has_no_check(const struct sock *s, bool v6)
+{
+    return v6 ? ((const struct udp *)(const void *)s)->no_check_tx : s->opt.no_check;
+}
+
+/* UDP_SEGMENT: one send of many datagrams. 0, or why not; Linux: udp_send_skb. */
+static int segment_check(const struct stack *st, const struct sock *s, const struct pkt_out *p,
+                         const struct addr *dst, size_t len)
+{
+    size_t each = s->opt.segment;
+    size_t mtu = min_size(ip_mtu(st, dst), UDP_LEN_MAX);
+    if (p->ip_len + HDR_LEN + min_size(len, each) > mtu) {
+        return -ERR_MSGSIZE;
+    }
+    return len > each * SEGMENTS_MAX || has_no_check(s, p->v6) ? -ERR_INVAL : 0;
 }
 
 /* Our header, or the program's with our identifier. 0, or -ERR_INVAL for what no echo socket may
@@ -116,7 +138,7 @@ static int header_put(struct pkt_out *p, const struct sock *s, uint16_t dport, s
             .dport = be16_of(dport),
             .len = be16_of((uint16_t)(len + HDR_LEN)),
         };
-        p->csum_offset = s->opt.no_check && !p->v6 ? 0xffff : offsetof(struct udp_hdr, csum);
+        p->csum_offset = has_no_check(s, p->v6) ? 0xffff : offsetof(struct udp_hdr, csum);
     } else {
         struct echo_hdr *h = (void *)(p->hdr + p->ip_len);
         struct span rest[PKT_SPAN_MAX];
@@ -159,6 +181,14 @@ static int64_t transmit(struct stack *st, struct env *env, struct sock *s, const
     size_t total = pkt_out_len(&p);
     if (total - (p.v6 ? p.ip_len : 0) > UDP_LEN_MAX) {
         return -ERR_MSGSIZE;
+    }
+    if (s->opt.segment != 0 && !is_ping(s)) {
+        err = segment_check(st, s, &p, &dst->addr, len);
+        if (err != 0) {
+            return err;
+        }
+        p.gso_size = len > s->opt.segment ? s->opt.segment : 0;
+        total = min_size(total, (size_t)p.hdr_len + s->opt.segment);
     }
     int judged = mtu_judge(st, s, total, &how);
     if (judged != 0) {
@@ -284,20 +314,60 @@ int udp_setopt(struct stack *st, struct env *env, struct sock *s, int name, cons
         return -ERR_INVAL;
     }
     memcpy(&v, val, sizeof v);
-    if (name != LX_UDP_CORK || is_ping(s)) {
+    if (is_ping(s)) {
         return -ERR_NOPROTOOPT;
     }
-    u->cork = v != 0;
-    if (!u->cork && u->pending) {
-        (void)cork_push(st, env, u);
+    switch (name) {
+    case LX_UDP_CORK:
+        u->cork = v != 0;
+        if (!u->cork && u->pending) {
+            (void)cork_push(st, env, u);
+        }
+        return 0;
+    case LX_UDP_NO_CHECK6_TX:
+        u->no_check_tx = v != 0;
+        return 0;
+    case LX_UDP_NO_CHECK6_RX:
+        u->no_check_rx = v != 0;
+        return 0;
+    case LX_UDP_SEGMENT:
+        if (v < 0 || v > UINT16_MAX) {
+            return -ERR_INVAL;
+        }
+        s->opt.segment = (uint16_t)v;
+        return 0;
+    case LX_UDP_GRO:
+        u->gro = v != 0;
+        return 0;
+    default:
+        return -ERR_NOPROTOOPT;
     }
-    return 0;
 }
 
 int udp_getopt(const struct sock *s, int name, void *val, size_t *len)
 {
-    int32_t v = ((const struct udp *)(const void *)s)->cork;
-    if (name != LX_UDP_CORK || is_ping(s)) {
+    const struct udp *u = (const void *)s;
+    int32_t v;
+    if (is_ping(s)) {
+        return -ERR_NOPROTOOPT;
+    }
+    switch (name) {
+    case LX_UDP_CORK:
+        v = u->cork;
+        break;
+    case LX_UDP_NO_CHECK6_TX:
+        v = u->no_check_tx;
+        break;
+    case LX_UDP_NO_CHECK6_RX:
+        v = u->no_check_rx;
+        break;
+    case LX_UDP_SEGMENT:
+        v = s->opt.segment;
+        break;
+    case LX_UDP_GRO:
+        v = u->gro;
+        break;
+    default:
         return -ERR_NOPROTOOPT;
     }
     *len = min_size(*len, sizeof v);

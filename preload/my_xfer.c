@@ -455,7 +455,8 @@ static int64_t send_once(struct call *c, size_t n, const struct endpoint *to, st
     struct stack *st = the_stack();
     struct sock *s = c->ref.s;
     struct sock saved;
-    bool plain = ctl->ttl < 0 && ctl->tos < 0 && !ctl->have_src;
+    bool plain =
+        ctl->ttl < 0 && ctl->tos < 0 && !ctl->have_src && ctl->segment < 0 && ctl->dontfrag < 0;
     if (!plain && xfer_ctl_on(st, c->env, s, ctl, &saved) < 0) {
         return -ERR_INVAL;
     }

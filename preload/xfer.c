@@ -118,6 +118,16 @@ static void put_ttl_tos(struct cmsgs *c, const struct recv_info *info, const str
     }
 }
 
+/* IP_ORIGDSTADDR, IPV6_ORIGDSTADDR: whom the datagram was sent to, as an address. */
+static void put_origdst(struct cmsgs *c, const struct recv_info *info, const struct sock *s)
+{
+    struct endpoint to = {.addr = info->to, .port = info->to_port};
+    bool v6 = s->family == AF_INET6 && !addr_is4(&info->to);
+    struct sockaddr_storage sa;
+    socklen_t len = sa_of(&to, v6 ? AF_INET6 : AF_INET, &sa);
+    put(c, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? LX_IPV6_ORIGDSTADDR : LX_IP_ORIGDSTADDR, &sa, len);
+}
+
 static void put_err(struct cmsgs *c, const struct recv_info *info, const struct sock *s)
 {
     struct {
@@ -136,7 +146,9 @@ static void put_err(struct cmsgs *c, const struct recv_info *info, const struct 
     e.ee.ee_data = info->ee.data;
     struct sockaddr_storage sa;
     socklen_t len = sa_of(&info->ee.offender, s->family, &sa);
-    memcpy(&e.offender, &sa, len);
+    if (info->ee.origin != SO_EE_ORIGIN_LOCAL) { /* else nobody offended */
+        memcpy(&e.offender, &sa, len);
+    }
     bool v6 = s->family == AF_INET6;
     put(c, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_RECVERR : IP_RECVERR, &e, sizeof e.ee + len);
 }
@@ -147,6 +159,13 @@ void xfer_cmsg(struct msghdr *msg, const struct recv_info *info, const struct so
     if (info->have_stamp) {
         put_stamp(&c, info, s);
     }
+    if (info->dropped != 0) {
+        put(&c, SOL_SOCKET, SO_RXQ_OVFL, &info->dropped, sizeof info->dropped);
+    }
+    if (info->segment != 0) {
+        int segment = info->segment;
+        put(&c, IPPROTO_UDP, LX_UDP_GRO, &segment, sizeof segment);
+    }
     if (info->have_err) {
         put_err(&c, info, s);
     }
@@ -154,6 +173,9 @@ void xfer_cmsg(struct msghdr *msg, const struct recv_info *info, const struct so
         put_pktinfo(&c, info, s, ifindex);
     }
     put_ttl_tos(&c, info, s);
+    if (info->have_origdst) {
+        put_origdst(&c, info, s);
+    }
     if (info->have_inq) {
         int inq = (int)info->inq;
         put(&c, IPPROTO_TCP, TCP_CM_INQ, &inq, sizeof inq);
@@ -209,6 +231,8 @@ static int ctl_ip6(const struct cmsghdr *h, const uint8_t *data, struct send_ctl
         return ctl_number(h, data, -1, 255, &out->ttl);
     case IPV6_TCLASS:
         return ctl_number(h, data, -1, 255, &out->tos);
+    case IPV6_DONTFRAG:
+        return ctl_number(h, data, 0, 1, &out->dontfrag);
     case IPV6_PKTINFO:
         if (h->cmsg_len < CMSG_LEN(sizeof p)) {
             return -EINVAL;
@@ -222,9 +246,20 @@ static int ctl_ip6(const struct cmsghdr *h, const uint8_t *data, struct send_ctl
     }
 }
 
+static int ctl_udp(const struct cmsghdr *h, const uint8_t *data, struct send_ctl *out)
+{
+    uint16_t each;
+    if (h->cmsg_type != LX_UDP_SEGMENT || h->cmsg_len != CMSG_LEN(sizeof each)) {
+        return -EINVAL;
+    }
+    memcpy(&each, data, sizeof each);
+    out->segment = each;
+    return 0;
+}
+
 int xfer_ctl(const struct msghdr *msg, struct send_ctl *out)
 {
-    *out = (struct send_ctl){.ttl = -1, .tos = -1};
+    *out = (struct send_ctl){.ttl = -1, .tos = -1, .segment = -1, .dontfrag = -1};
     size_t total = msg && msg->msg_control ? msg->msg_controllen : 0;
     size_t at = 0;
     while (total - at >= sizeof(struct cmsghdr)) {
@@ -239,6 +274,8 @@ int xfer_ctl(const struct msghdr *msg, struct send_ctl *out)
             err = ctl_ip4(&h, p + CMSG_LEN(0), out);
         } else if (h.cmsg_level == IPPROTO_IPV6) {
             err = ctl_ip6(&h, p + CMSG_LEN(0), out);
+        } else if (h.cmsg_level == IPPROTO_UDP) {
+            err = ctl_udp(&h, p + CMSG_LEN(0), out);
         }
         if (err < 0) {
             return err;
@@ -278,6 +315,12 @@ int xfer_ctl_on(struct stack *st, struct env *env, struct sock *s, struct send_c
         s->opt.tos = (uint8_t)c->tos;
         s->opt.tclass = (uint8_t)c->tos;
     }
+    if (c->segment >= 0) {
+        s->opt.segment = (uint16_t)c->segment;
+    }
+    if (c->dontfrag >= 0) {
+        s->opt.dontfrag6 = c->dontfrag != 0;
+    }
     if (c->have_src) {
         s->flow.laddr = c->src;
         s->bound_addr = true;
@@ -292,6 +335,8 @@ void xfer_ctl_off(struct sock *s, const struct sock *saved)
     s->opt.mcast_ttl = saved->opt.mcast_ttl;
     s->opt.tos = saved->opt.tos;
     s->opt.tclass = saved->opt.tclass;
+    s->opt.segment = saved->opt.segment;
+    s->opt.dontfrag6 = saved->opt.dontfrag6;
     if (saved->bound) { /* else the send itself has bound it */
         s->flow.laddr = saved->flow.laddr;
     }

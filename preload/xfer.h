@@ -25,8 +25,10 @@ void xfer_cmsg(struct msghdr *msg, const struct recv_info *info, const struct so
 
 /* What the control messages of a sendmsg ask for, for this datagram only. */
 struct send_ctl {
-    int ttl; /* hop limit of either family; -1: not asked for */
-    int tos; /* or traffic class; -1 */
+    int ttl;      /* hop limit of either family; -1: not asked for */
+    int tos;      /* or traffic class; -1 */
+    int segment;  /* UDP_SEGMENT; -1 */
+    int dontfrag; /* IPV6_DONTFRAG; -1 */
     struct addr src;
     bool have_src;
 };

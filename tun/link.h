@@ -27,8 +27,8 @@ struct link {
 
 /*
  * Opens /dev/net/tun and makes (or attaches to) the device `name` ("" lets the kernel choose; the
- * name is written back). offload: ask for LINK_CSUM|TSO4|TSO6, falling back as the kernel allows.
- * 0, or -errno with the failing step in *step ("open /dev/net/tun", "TUNSETIFF", ...).
+ * name is written back). offload: ask for LINK_CSUM|TSO4|TSO6|USO4|USO6, falling back as the kernel
+ * allows. 0, or -errno with the failing step in *step ("open /dev/net/tun", "TUNSETIFF", ...).
  */
 int link_tun_open(struct link *l, char name[16], bool offload, const char **step);
 

@@ -14,8 +14,7 @@
  * hdr_len is exact, so that the payload lands in pages; gso_size never goes without NEEDS_CSUM; ECN
  * marks a super-segment whose first part carries CWR.
  *
- * Deliberately missing: UDP segments to us (no USO bits: core wants one datagram per packet), more
- * than one queue.
+  * Deliberately missing: more than one queue.
  */
 #include "tun/link.h"
 
@@ -39,6 +38,11 @@ _Static_assert(LINK_READ_MAX >= VNET_SKEW + VNET_LEN + 65535, "the largest packe
 
 #ifndef VIRTIO_NET_HDR_GSO_UDP_L4
 #define VIRTIO_NET_HDR_GSO_UDP_L4 5 /* Linux 6.2 */
+#endif
+
+#ifndef TUN_F_USO4
+#define TUN_F_USO4 0x20 /* Linux 6.2 */
+#define TUN_F_USO6 0x40
 #endif
 
 #define TCP_FLAGS_AT 13
@@ -90,6 +94,8 @@ static uint32_t tun_offload(int fd, bool want)
         unsigned long tun;
         uint32_t caps;
     } tries[] = {
+        {TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN | TUN_F_USO4 | TUN_F_USO6,
+         LINK_CSUM | LINK_TSO4 | LINK_TSO6 | LINK_USO4 | LINK_USO6},
         {TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN, LINK_CSUM | LINK_TSO4 | LINK_TSO6},
         {TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6, LINK_CSUM | LINK_TSO4 | LINK_TSO6},
         {TUN_F_CSUM, LINK_CSUM},

@@ -349,6 +349,176 @@ static void multicast(void **state)
     lone_close(host, b);
 }
 
+/* --- many datagrams in one: UDP_SEGMENT, UDP_GRO --- */
+
+/* With a link that cuts and with one that does not, the same datagrams leave: each with its own
+ * header, length and (judged by the host) checksum. */
+static void segments_out(uint32_t caps)
+{
+    uint8_t data[3000];
+    host->st->caps = caps;
+    for (size_t i = 0; i < sizeof data; i++) {
+        data[i] = (uint8_t)(i * 5);
+    }
+    for (int v6 = 0; v6 <= 1; v6++) {
+        struct sock *s = udp(v6 ? LX_AF_INET6 : LX_AF_INET, NULL, 0);
+        size_t head = v6 ? 48 : 28;
+        set_int(s, LX_IPPROTO_UDP, LX_UDP_SEGMENT, 1000);
+        assert_int_equal(lone_send(host, s, data, 2500, v6 ? PEER6 : PEER4, 53), 2500);
+        const struct lone_pkt *k = lone_take(host);
+        if (caps & LINK_USO4) {
+            assert_int_equal(k->len, head + 2500);
+            assert_int_equal(k->gso_size, 1000);
+            assert_true(k->partial);
+        } else {
+            for (size_t at = 0; at < 2500; at += 1000) {
+                size_t n = min_size(1000, 2500 - at);
+                assert_int_equal(k->len, head + n);
+                assert_int_equal(k->gso_size, 0);
+                assert_int_equal(k->p[head - 4] << 8 | k->p[head - 3], 8 + n);
+                assert_memory_equal(k->p + head, data + at, n);
+                k = at + 1000 < 2500 ? lone_take(host) : k;
+            }
+        }
+        assert_null(lone_take(host));
+        assert_int_equal(lone_send(host, s, data, 1000, v6 ? PEER6 : PEER4, 53), 1000);
+        assert_int_equal(lone_take(host)->gso_size, 0); /* just one */
+        lone_close(host, s);
+    }
+}
+
+static void segments(void **state)
+{
+    (void)state;
+    segments_out(0);
+    segments_out(LINK_CSUM);
+    segments_out(LINK_CSUM | LINK_USO4 | LINK_USO6);
+}
+
+/* Linux: udp_send_skb, udp_lib_setsockopt. */
+static void segment_errors(void **state)
+{
+    struct sock *s = udp(LX_AF_INET, NULL, 0);
+    static uint8_t data[65000];
+    struct env *env = lone_env(host);
+    int v = 70000;
+    (void)state;
+    assert_int_equal(sock_setopt(host->st, env, s, LX_IPPROTO_UDP, LX_UDP_SEGMENT, &v, 4, false),
+                     -ERR_INVAL);
+    v = -1;
+    assert_int_equal(sock_setopt(host->st, env, s, LX_IPPROTO_UDP, LX_UDP_SEGMENT, &v, 4, false),
+                     -ERR_INVAL);
+    set_int(s, LX_IPPROTO_UDP, LX_UDP_SEGMENT,
+            1473); /* with the headers more than the device takes */
+    assert_int_equal(lone_send(host, s, data, 1473, PEER4, 53), -ERR_MSGSIZE);
+    assert_int_equal(lone_send(host, s, data, 1472, PEER4, 53), 1472);
+    set_int(s, LX_IPPROTO_UDP, LX_UDP_SEGMENT, 100);
+    assert_int_equal(lone_send(host, s, data, 12800, PEER4, 53), 12800); /* 128 of them */
+    assert_int_equal(lone_send(host, s, data, 12801, PEER4, 53), -ERR_INVAL);
+    set_int(s, LX_SOL_SOCKET, LX_SO_NO_CHECK, 1);
+    assert_int_equal(lone_send(host, s, data, 200, PEER4, 53), -ERR_INVAL);
+    lone_close(host, s);
+}
+
+/* A super-datagram of a local peer: whole to who asked for it, in pieces to others; and to
+ * ourselves. */
+static void super_datagrams(void **state)
+{
+    struct recv_info info;
+    struct sock *s = udp(LX_AF_INET, US4, 5000);
+    uint8_t data[2500] = {0};
+    (void)state;
+    for (int gro = 0; gro <= 1; gro++) {
+        for (int looped = 0; looped <= 1; looped++) {
+            set_int(s, LX_IPPROTO_UDP, LX_UDP_GRO, gro);
+            if (looped) {
+                struct sock *c = udp(LX_AF_INET, NULL, 0);
+                set_int(c, LX_IPPROTO_UDP, LX_UDP_SEGMENT, 1000);
+                assert_int_equal(lone_send(host, c, data, sizeof data, US4, 5000), sizeof data);
+                stack_flush(host->st, lone_env(host));
+                lone_close(host, c);
+            } else {
+                size_t len = lone_udp(pkt, PEER4, 9, US4, 5000, data, sizeof data);
+                struct pkt_in in = {.p = pkt, .len = len, .csum_ok = true, .gso_size = 1000};
+                stack_input(host->st, lone_env(host), &in);
+            }
+            for (size_t at = 0; at < sizeof data; at += gro ? sizeof data : 1000) {
+                size_t n = gro ? sizeof data : min_size(1000, sizeof data - at);
+                assert_int_equal(lone_recv(host, s, big, sizeof big, 0, &info), n);
+                assert_int_equal(info.segment, gro ? 1000 : 0);
+            }
+            assert_int_equal(lone_recv(host, s, big, sizeof big, 0, NULL), -ERR_AGAIN);
+        }
+    }
+    lone_close(host, s);
+}
+
+/* RFC 6935, RFC 8200 8.1: IPv6 without a checksum only where both sides agreed. */
+static void without_checksum(void **state)
+{
+    struct sock *s = udp(LX_AF_INET6, US6, 5000);
+    (void)state;
+    for (int on = 0; on <= 1; on++) {
+        set_int(s, LX_IPPROTO_UDP, LX_UDP_NO_CHECK6_RX, on);
+        set_int(s, LX_IPPROTO_UDP, LX_UDP_NO_CHECK6_TX, on);
+        size_t len = lone_udp(pkt, PEER6, 9, US6, 5000, "x", 1);
+        pkt[46] = pkt[47] = 0;
+        lone_in(host, pkt, len);
+        assert_int_equal(lone_recv(host, s, got, 9, 0, NULL), on ? 1 : -ERR_AGAIN);
+        assert_int_equal(lone_send(host, s, "x", 1, PEER6, 9), 1);
+        const struct lone_pkt *k = lone_take(host);
+        assert_int_equal((k->p[46] | k->p[47]) == 0, on);
+    }
+    size_t len = lone_udp(pkt, PEER6, 9, US6, 7777, "x", 1); /* nobody there: not even an error */
+    pkt[46] = pkt[47] = 0;
+    lone_in(host, pkt, len);
+    assert_null(lone_take(host));
+    lone_close(host, s);
+}
+
+/* IPV6_DONTFRAG, RFC 3542 11.2: an error, with what would have fitted, instead of fragments. */
+static void dont_fragment(void **state)
+{
+    struct recv_info info;
+    struct sock *s = udp(LX_AF_INET6, NULL, 0);
+    static uint8_t data[3000];
+    (void)state;
+    assert_int_equal(lone_send(host, s, data, sizeof data, PEER6, 9), sizeof data);
+    lone_forget(host);
+    set_int(s, LX_IPPROTO_IPV6, LX_IPV6_DONTFRAG, 1);
+    set_int(s, LX_IPPROTO_IPV6, LX_IPV6_RECVERR, 1);
+    assert_int_equal(lone_send(host, s, data, sizeof data, PEER6, 9), -ERR_MSGSIZE);
+    assert_int_equal(lone_recv(host, s, got, 9, LX_MSG_ERRQUEUE, &info), 0);
+    assert_int_equal(info.ee.info, 1500);
+    assert_int_equal(info.ee.origin, 1); /* SO_EE_ORIGIN_LOCAL */
+    assert_null(lone_take(host));
+    assert_int_equal(lone_send(host, s, data, 1452, PEER6, 9), 1452);
+    lone_close(host, s);
+}
+
+/* SO_RXQ_OVFL and the original destination. */
+static void told_beside(void **state)
+{
+    struct recv_info info;
+    struct sock *s = udp(LX_AF_INET, "0.0.0.0", 5000);
+    static uint8_t data[2000];
+    struct addr us = lone_addr(US4);
+    (void)state;
+    set_int(s, LX_SOL_SOCKET, LX_SO_RCVBUF, 2304);
+    set_int(s, LX_SOL_SOCKET, LX_SO_RXQ_OVFL, 1);
+    set_int(s, LX_IPPROTO_IP, LX_IP_ORIGDSTADDR, 1);
+    for (int i = 0; i < 5; i++) {
+        arrive(PEER4, 9, US4, 5000, data, sizeof data);
+    }
+    assert_int_equal(lone_recv(host, s, data, sizeof data, 0, &info), sizeof data);
+    assert_int_equal(info.dropped, 0); /* it came before any was lost */
+    assert_true(info.have_origdst && info.to_port == 5000 && addr_eq(&info.to, &us));
+    arrive(PEER4, 9, US4, 5000, "x", 1);
+    assert_int_equal(lone_recv(host, s, data, sizeof data, 0, &info), 1);
+    assert_int_equal(info.dropped, 4);
+    lone_close(host, s);
+}
+
 /* The n-th request for memory fails: the call says so, and nothing is lost or left. */
 static void without_memory(void **state)
 {
@@ -400,9 +570,11 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(sends),     T(send_errors), T(large_ones),     T(gathers),
-        T(receives),  T(buffer_full), T(bad_packets),    T(connected),
-        T(ancillary), T(multicast),   T(without_memory), T(ping),
+        T(sends),          T(send_errors),    T(large_ones),      T(gathers),
+        T(receives),       T(buffer_full),    T(bad_packets),     T(connected),
+        T(segments),       T(segment_errors), T(super_datagrams), T(without_checksum),
+        T(dont_fragment),  T(told_beside),    T(ancillary),       T(multicast),
+        T(without_memory), T(ping),
     };
 #undef T
     return cmocka_run_group_tests(tests, NULL, NULL);
