@@ -13,7 +13,8 @@ V         ?= 0
 PREFIX    ?= /usr/local
 BINDIR    ?= $(PREFIX)/bin
 LIBDIR    ?= $(PREFIX)/lib
-MANDIR    ?= $(PREFIX)/share/man
+DATADIR   ?= $(PREFIX)/share
+MANDIR    ?= $(DATADIR)/man
 DESTDIR   ?=
 OPT       ?= -O2 -g
 SAN       ?=
@@ -164,18 +165,19 @@ format-check: ## clang-format as a check
 lint: ## clang-tidy, cppcheck, shellcheck, form
 	$(Q)JOBS=$(JOBS) tests/tools/lint.sh
 
-DATA := $(BINDIR) $(LIBDIR)/standin $(MANDIR)/man1
+DATA := $(BINDIR) $(LIBDIR)/standin $(DATADIR)/standin $(MANDIR)/man1
 .PHONY: install uninstall dist distcheck clean help
-install: all ## into DESTDIR, PREFIX, BINDIR, LIBDIR, MANDIR
+install: all ## into DESTDIR, PREFIX, BINDIR, LIBDIR, DATADIR, MANDIR
 	$(Q)install -d $(addprefix $(DESTDIR),$(DATA))
 	$(Q)install -m 755 $(BUILD)/standin $(DESTDIR)$(BINDIR)/
 	$(Q)install -m 755 $(BUILD)/standin-keeper $(DESTDIR)$(LIBDIR)/standin/
 	$(Q)install -m 644 $(BUILD)/libstandin.so $(DESTDIR)$(LIBDIR)/standin/
+	$(Q)install -m 644 preload/cmd/standin.lua $(DESTDIR)$(DATADIR)/standin/
 	$(Q)if [ -f $(BUILD)/standin.1 ]; then install -m 644 $(BUILD)/standin.1 $(DESTDIR)$(MANDIR)/man1/; fi
 
 uninstall: ## take away what install put there
 	$(Q)rm -f $(DESTDIR)$(BINDIR)/standin $(DESTDIR)$(MANDIR)/man1/standin.1
-	$(Q)rm -rf $(DESTDIR)$(LIBDIR)/standin
+	$(Q)rm -rf $(DESTDIR)$(LIBDIR)/standin $(DESTDIR)$(DATADIR)/standin
 
 TARBALL = standin-$(VERSION)
 dist: ## a tarball of what is committed

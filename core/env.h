@@ -16,6 +16,7 @@
 
 struct env;
 struct pkt_out;
+struct pkt_in;
 
 struct env_ops {
     /* Sends one packet at once. All it points to is valid only during the call. A packet that
@@ -28,6 +29,9 @@ struct env_ops {
 
     /* Fills `buf` with unpredictable bytes; a test gives a seeded stream. */
     void (*random)(struct env *env, void *buf, size_t len);
+
+    /* A packet to ourselves goes round inside the stack: for captures, may be NULL. */
+    void (*looped)(struct env *env, const struct pkt_in *pkt);
 };
 
 struct env {

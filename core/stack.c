@@ -272,6 +272,9 @@ static void loop_next(struct stack *st, struct env *env)
         st->loop_tail = NULL;
     }
     st->loop_len--;
+    if (env->ops->looped) {
+        env->ops->looped(env, &in);
+    }
     input(st, env, &in, true);
     mem_pages_put(st->mem, l, l->order);
 }

@@ -321,6 +321,14 @@ static void put_event(struct text *t, const struct event *ev)
     }
 }
 
+char *trace_text(const struct event *ev, char buf[TRACE_LINE_MAX])
+{
+    struct text t = {.p = buf, .max = TRACE_LINE_MAX};
+    put(&t, "%u ", ev->sock_id);
+    put_event(&t, ev);
+    return buf;
+}
+
 char *trace_line(const struct event *ev, nsec t0, char buf[TRACE_LINE_MAX])
 {
     struct text t = {.p = buf, .max = TRACE_LINE_MAX};

@@ -18,6 +18,9 @@
  * `buf`. */
 char *trace_line(const struct event *ev, nsec t0, char buf[TRACE_LINE_MAX]);
 
+/* The same without the time: "3 * rto fired". */
+char *trace_text(const struct event *ev, char buf[TRACE_LINE_MAX]);
+
 /* "S.", "P.", "R" ... by packetdrill's letters; bit 8 is AE. */
 char *trace_flags(uint16_t flags, char buf[12]);
 

@@ -21,6 +21,9 @@
     ENV(DISABLE, "0", "1: this process uses the kernel, and so does what it starts")             \
     ENV(ONLY_CMDS, "", "names of programs, ',' between: only these use the stack")               \
     ENV(SKIP_CMDS, "", "names of programs, ',' between: these do not use the stack")             \
+    ENV(PCAP, "", "a pcapng file for all packets of a session that this process starts; %p, %c") \
+    ENV(TRACE, "", "as --trace of standin run, for sessions that it starts")                     \
+    ENV(TRACE_FILE, "", "where that trace goes; default: stderr")                                \
     ENV(KEEPER, "", "path of standin-keeper; default: beside the library")                       \
     ENV(LOG, "off", "off, error, warn, info, debug or trace: the library's own words on stderr") \
     ENV(FDS, "", "set at exec: the stack sockets that stay open, as fd:inode")

@@ -25,7 +25,8 @@
 #include "preload/plock.h"
 #include "preload/startup.h"
 #include "tun/loop.h"
-#include "tun/sys.h"
+#include "tun/outfile.h"
+#include "tun/sysio.h"
 
 __thread struct thread_state self __attribute__((tls_model("initial-exec"))) = {
     .epfd = -1,
@@ -66,6 +67,34 @@ static bool failed(const char *what, const struct session_result *r)
     return false;
 }
 
+/* The file of STANDIN_PCAP; -1: none. */
+static int open_capture(void)
+{
+    const char *pattern = config.text[CONFIG_PCAP];
+    char path[PATH_MAX];
+    if (!*pattern) {
+        return -1;
+    }
+    int err = strcmp(pattern, "-") == 0
+                  ? -EINVAL /* stdout is the program's */
+                  : outfile_name(pattern, sys_getpid(), program_invocation_short_name, path);
+    int fd = err < 0 ? err : outfile_open(path);
+    if (fd < 0) {
+        LOG(LOG_ERROR, "no capture: STANDIN_PCAP=%s: %s", pattern, strerror(-fd));
+    }
+    return fd < 0 ? -1 : fd_high(fd);
+}
+
+static struct session_result start_session(void)
+{
+    struct session_outputs out = {.pcap_fd = open_capture(), .note = program_invocation_name};
+    struct session_result r = session_start_with(config.keeper, &config.net, &out);
+    if (out.pcap_fd >= 0) {
+        sys_close(out.pcap_fd);
+    }
+    return r;
+}
+
 static bool join(void)
 {
     char name[SESSION_NAME];
@@ -78,7 +107,7 @@ static bool join(void)
             return failed("STANDIN_SESSION", &r);
         }
     } else {
-        r = session_start(config.keeper, &config.net);
+        r = start_session();
         if (r.code != SESSION_OK) {
             return failed("starting a session", &r);
         }

@@ -19,6 +19,7 @@
 #include "core/check.h"
 #include "tun/arena.h"
 #include "tun/lock.h"
+#include "tun/pktring.h"
 #include "tun/sysio.h"
 
 #define TURN_MAX   256u
@@ -55,6 +56,9 @@ static void op_emit(struct env *env, const struct pkt_out *pkt)
 {
     struct session *s = env->ctx;
     int err = link_send(&s->link, pkt);
+    if (UNLIKELY(s->arena->pkts != NULL)) {
+        pktring_out(s->arena->pkts, s->stack, env, pkt, err != 0);
+    }
     if (UNLIKELY(err == -EBADF)) {
         s->fds_bad = true;
     }
@@ -94,7 +98,31 @@ static void op_random(struct env *env, void *buf, size_t len)
            len); /* a number is used once, and not to be found later */
 }
 
-const struct env_ops session_ops = {.emit = op_emit, .grow = op_grow, .random = op_random};
+/* A packet to ourselves: the capture shows it too. */
+static void op_looped(struct env *env, const struct pkt_in *pkt)
+{
+    struct session *s = env->ctx;
+    struct pktring *r = s->arena->pkts;
+    if (r) {
+        pktring_looped(r, s->stack, env, pkt);
+    }
+}
+
+const struct env_ops session_ops = {
+    .emit = op_emit, .grow = op_grow, .random = op_random, .looped = op_looped};
+
+/* One packet from the link into the stack. */
+static void input(struct session *s, struct env *env, const struct pkt_in *in)
+{
+    struct pktring *r = s->arena->pkts;
+    if (LIKELY(r == NULL)) {
+        stack_input(s->stack, env, in);
+        return;
+    }
+    uint64_t token = pktring_in(r, s->stack, env, in);
+    stack_input(s->stack, env, in);
+    pktring_in_done(r, s->stack, token);
+}
 
 /* A turn */
 
@@ -107,10 +135,11 @@ static int take_packet(struct session *s, struct env *env, struct sock *likely, 
     struct pkt_in in;
 
     *landed = 0;
-    if (LIKELY(!likely) || !place_ready(s->stack, env, likely, own, &pl)) {
+    bool captured = s->arena->pkts != NULL; /* the ring wants a packet in one piece */
+    if (LIKELY(!likely) || captured || !place_ready(s->stack, env, likely, own, &pl)) {
         int ret = link_recv(&s->link, scratch, &in);
         if (ret > 0) {
-            stack_input(s->stack, env, &in);
+            input(s, env, &in);
         }
         return ret;
     }

@@ -9,6 +9,7 @@
  *     keeper_make.c     the session: device, subnet, arena, stack
  *     keeper_serve.c    its socket: who may join, what they get
  *     keeper_members.c  its members: who lives, who died, when all is over
+ *     keeper_capture.c  the file with its packets, where one was asked for
  *
  * It closes every descriptor but 3: a pipe held open here would keep `program | cat` from ending.
  * It leaves when no member, no connection that holds the session and no starter is left, and the
@@ -99,13 +100,16 @@ static void started(uv_loop_t *uv, void *arg)
 {
     struct keeper *k = arg;
     k->uv = uv;
+    if (k->pcap_fd >= 0) {
+        capture_start(k);
+    }
     members_start(k);
     serve_start(k);
 }
 
 int main(void)
 {
-    static struct keeper k = {.needed_fd = -1};
+    static struct keeper k = {.needed_fd = -1, .pcap_fd = -1};
     static struct order o;
     int fds[FD_PASS_MAX];
     struct stat st = {0};
@@ -120,12 +124,16 @@ int main(void)
         return 1;
     }
     struct session_result r = begin(&k, &o, fds);
-    k.starter_fd = r.code == SESSION_OK && !o.resume ? fds[0] : -1;
+    k.starter_fd = r.code == SESSION_OK && o.pidfd_at >= 0 ? fds[o.pidfd_at] : -1;
+    k.pcap_fd = r.code == SESSION_OK && o.pcap_at >= 0 ? fds[o.pcap_at] : -1;
+    memcpy(k.note, o.note, sizeof k.note - 1);
     k.starter = r.code == SESSION_OK && !o.resume ? peer_pid() : 0;
     fd_send(KEEPER_FD, &r, sizeof r, NULL, 0);
     sys_close(KEEPER_FD);
     if (r.code != SESSION_OK) {
         return 1;
     }
-    return loop_run(&the_session, started, &k) ? 1 : 0;
+    int err = loop_run(&the_session, started, &k);
+    capture_end();
+    return err ? 1 : 0;
 }

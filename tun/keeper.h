@@ -32,6 +32,8 @@ struct keeper {
     uint32_t holds;                   /* connections that keep the session */
     int starter_fd;                   /* pidfd of the one who started us, until it is guarded; -1 */
     pid_t starter;                    /* 0: gone */
+    int pcap_fd;                      /* what to write a capture to; -1 */
+    char note[NOTE_MAX];              /* for its head */
 };
 
 /* keeper_make.c: a new session from the order. The result goes to the one who started us. */
@@ -46,6 +48,10 @@ int keeper_listen(struct keeper *k, const char *name);
 
 /* The mark by which one who wants our subnet sees whether it will be free soon: a bound name. */
 int keeper_mark_needed(const char *ifname);
+
+/* keeper_capture.c: writes the file, in a thread of its own. end comes back when all is in it. */
+void capture_start(struct keeper *k);
+void capture_end(void);
 
 /* keeper_serve.c: connections. */
 void serve_start(struct keeper *k);

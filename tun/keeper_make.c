@@ -24,6 +24,7 @@
 #include "tun/keeper.h"
 #include "tun/lock.h"
 #include "tun/netcfg.h"
+#include "tun/pktring.h"
 #include "tun/sysio.h"
 
 #define SETUP_NAME   "@standin-setup"
@@ -380,9 +381,26 @@ static int make_sockets(struct session *s)
     return s->wake_fd < 0 ? s->wake_fd : 0;
 }
 
+/* Where the stack begins: behind the ring of a capture, if there is one. */
+static size_t make_ring(struct arena *a)
+{
+    size_t at = ARENA_STACK;
+    if (a->cfg.snaplen == 0) {
+        return at;
+    }
+    size_t size = (sizeof(struct pktring) + MEM_PAGE - 1) & ~(size_t)(MEM_PAGE - 1);
+    if (arena_grow(&the_session, at + size)) {
+        return 0;
+    }
+    a->pkts = (struct pktring *)(void *)((uint8_t *)a + at);
+    pktring_init(a->pkts, a->cfg.snaplen);
+    return at + size;
+}
+
 static struct session_result make_stack(struct session *s)
 {
     struct arena *a = s->arena;
+    size_t at = make_ring(a);
     struct stack_config sc = {.mtu = a->cfg.mtu, .caps = s->link.caps, .knobs = a->cfg.knobs};
     struct env env = {.ops = &session_ops, .ctx = s, .member = MEMBER_KEEPER};
 
@@ -390,7 +408,7 @@ static struct session_result make_stack(struct session *s)
     sc.naddr = a->cfg.naddr;
     lock_clock(&env);
     pthread_mutex_lock(&a->lock);
-    s->stack = stack_init(a, (uint8_t *)a + ARENA_STACK, a->size_max, &sc, &env);
+    s->stack = at ? stack_init(a, (uint8_t *)a + at, a->size_max, &sc, &env) : NULL;
     a->stack = s->stack;
     pthread_mutex_unlock(&a->lock);
     if (!s->stack) {

@@ -36,6 +36,7 @@
 
 #include "core/check.h"
 #include "tun/arena.h"
+#include "tun/pktring.h"
 #include "tun/sysio.h"
 
 #define STOPPED_AFTER (20 * MSEC) /* of waiting: has the holder been stopped? */
@@ -256,6 +257,12 @@ static unsigned take_wakes(struct stack *st, uint32_t out[WAKE_BATCH])
     return n;
 }
 
+/* The packets of this section, for a capture. The wake-up to send, or 0. */
+static uint32_t publish(struct pktring *r)
+{
+    return UNLIKELY(r != NULL) && pktring_publish(r) ? r->wake : 0;
+}
+
 /* Somebody had us go on to leave the lock: we were to be stopped. */
 static void stop_again(struct session *s)
 {
@@ -271,9 +278,13 @@ void session_unlock(struct session *s, struct env *env)
         settle(s, env);
         unsigned n = take_wakes(s->stack, wake);
         bool more = s->stack->wake_head != NULL;
+        uint32_t capture = publish(s->arena->pkts);
         pthread_mutex_unlock(&s->arena->lock);
         for (unsigned i = 0; i < n; i++) {
             wake_send(s, wake[i]);
+        }
+        if (UNLIKELY(capture)) {
+            wake_send(s, capture);
         }
         if (UNLIKELY(__atomic_load_n(&s->arena->member[s->me].stop_again, __ATOMIC_RELAXED))) {
             stop_again(s);

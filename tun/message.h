@@ -12,7 +12,8 @@
 #include "tun/session.h"
 
 #define MESSAGE_MAGIC 0x53544431u /* "STD1" */
-#define KEEPER_FD     3           /* where a new keeper finds the one who started it */
+#define NOTE_MAX      512
+#define KEEPER_FD     3 /* where a new keeper finds the one who started it */
 
 enum hello_op {
     HELLO_JOIN,    /* become a member: arena, TUN and timer come with the welcome */
@@ -54,6 +55,9 @@ struct order {
     uint32_t resume;
     char build[48];
     uint64_t map_size;
+    int32_t pidfd_at; /* which of the descriptors that come with it; -1: none */
+    int32_t pcap_at;
+    char note[NOTE_MAX];
     struct session_config cfg;
 };
 

@@ -64,7 +64,14 @@ struct session_config {
     bool offload;
     bool claimed; /* addresses were named by the user, not chosen */
     char ifname[16];
+    uint32_t snaplen; /* of a capture: bytes kept of each packet; 0: no capture */
     struct knobs knobs;
+};
+
+/* What the keeper writes, and where. */
+struct session_outputs {
+    int pcap_fd;      /* a pcapng file, or a pipe to a reader; stays the caller's. -1: none */
+    const char *note; /* for its head: the command line */
 };
 
 /* The first page(s) of the arena. */
@@ -91,6 +98,7 @@ struct arena {
     nsec keeper_claimed;   /* when it was raised last */
     struct member member[MEMBERS_MAX];
     struct stack *stack;
+    struct pktring *pkts; /* packets on their way to a capture; NULL: none is made */
 };
 
 _Static_assert(sizeof(struct arena) <= ARENA_STACK, "the stack begins behind it");
@@ -152,6 +160,10 @@ struct session_result {
  * (design.md section 2).
  */
 struct session_result session_start(const char *keeper_path, const struct session_config *cfg);
+
+/* The same, with a capture of all its packets (cfg->snaplen). */
+struct session_result session_start_with(const char *keeper_path, const struct session_config *cfg,
+                                         const struct session_outputs *out);
 
 /* Joins the session: maps the arena, receives descriptors (moved to high numbers), becomes a
  * member. */

@@ -26,6 +26,8 @@ static void order_fill(struct order *o, bool resume)
     memset(o, 0, sizeof *o);
     o->magic = MESSAGE_MAGIC;
     o->resume = resume;
+    o->pidfd_at = -1;
+    o->pcap_at = -1;
     strncpy(o->build, session_build_id(), sizeof o->build - 1);
 }
 
@@ -66,12 +68,31 @@ static struct session_result launch(const char *path, const struct order *o, con
 
 struct session_result session_start(const char *keeper_path, const struct session_config *cfg)
 {
+    return session_start_with(keeper_path, cfg, NULL);
+}
+
+struct session_result session_start_with(const char *keeper_path, const struct session_config *cfg,
+                                         const struct session_outputs *out)
+{
     struct order o;
+    int fds[2];
+    int n = 0;
     int me = sys_pidfd_open(sys_getpid());
 
     order_fill(&o, false);
     o.cfg = *cfg;
-    struct session_result r = launch(keeper_path, &o, &me, me >= 0);
+    if (me >= 0) {
+        o.pidfd_at = n;
+        fds[n++] = me;
+    }
+    if (out && out->pcap_fd >= 0) {
+        o.pcap_at = n;
+        fds[n++] = out->pcap_fd;
+        strncpy(o.note, out->note ? out->note : "", sizeof o.note - 1);
+    } else {
+        o.cfg.snaplen = 0;
+    }
+    struct session_result r = launch(keeper_path, &o, fds, (size_t)n);
     if (me >= 0) {
         sys_close(me);
     }

@@ -1,11 +1,12 @@
 /*
- * Purpose: `standin run --wait`. We become the subreaper, so that a daemon that forks away from its
- * parent becomes our child and wait(2) sees the last one go. All signals are blocked and taken one
- * at a time by sigwaitinfo: no handler, no race between a signal and the wait.
+ * Purpose: `standin run` as the parent of its program, for --wait, -w and --trace. For --wait we
+ * become the subreaper, so that a daemon that forks away from its parent becomes our child and
+ * wait(2) sees the last one go. All signals are blocked and taken one at a time by sigwaitinfo: no
+ * handler, no race between a signal and the wait.
  *
  * What the terminal sends (^C, ^\, ^Z) it sends to the whole process group, the program included:
- * only what a process sent to us alone is sent on. Without --wait none of this is needed: the
- * command becomes the program (run.c).
+ * only what a process sent to us alone is sent on. Without those options none of this is needed:
+ * the command becomes the program (run.c).
  */
 #include "family.h"
 
@@ -15,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -25,6 +25,7 @@
 struct family {
     pid_t first; /* the program; 0 when it has ended */
     int status;  /* of the program */
+    const struct family_job *job;
 };
 
 /* Everybody who is our child now: daemons of the family once the program itself has ended. */
@@ -68,16 +69,21 @@ static bool reap(struct family *fam)
             fam->first = 0;
         }
     }
-    return pid == 0;
+    return pid == 0 && (fam->job->whole || fam->first);
 }
 
 static void wait_all(struct family *fam, const sigset_t *all)
 {
+    const struct family_job *job = fam->job;
+    const struct timespec tick = {.tv_nsec = job->tick_ms * 1000000L};
     while (reap(fam)) {
         siginfo_t info;
-        int sig = sigwaitinfo(all, &info);
+        int sig = sigtimedwait(all, &info, job->tick_ms ? &tick : NULL);
         if (sig > 0 && sig != SIGCHLD) {
             send_on(fam, &info);
+        }
+        if (job->tick_ms) {
+            job->tick(job->arg);
         }
     }
 }
@@ -100,28 +106,25 @@ static _Noreturn void end_like(int status)
     _exit(WEXITSTATUS(status));
 }
 
-int family_run(const char *path, char *const argv[])
+int family_run(const struct family_job *job)
 {
-    struct family fam = {0};
+    struct family fam = {.job = job};
     sigset_t all;
     sigset_t old;
     sigfillset(&all);
-    if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0) {
-        msg("cannot wait for the whole family: %s", strerror(errno));
-        return EXIT_STANDIN;
-    }
     sigprocmask(SIG_BLOCK, &all, &old);
     fam.first = fork();
     if (fam.first < 0) {
-        msg("cannot start %s: %s", path, strerror(errno));
+        msg("cannot start a process: %s", strerror(errno));
         return EXIT_STANDIN;
     }
     if (fam.first == 0) {
         sigprocmask(SIG_SETMASK, &old, NULL);
-        execvp(path, argv);
-        msg("cannot execute %s: %s (exit %d)", path, strerror(errno), EXIT_CANNOT);
-        _exit(EXIT_CANNOT);
+        _exit(job->become(job->arg));
     }
+    job->begin(
+        job->arg); /* for --wait it makes us the subreaper: the keeper must not become ours */
     wait_all(&fam, &all);
+    job->over(job->arg);
     end_like(fam.status);
 }

@@ -17,7 +17,9 @@
 #include "core/profile.h"
 #include "core/tcp_cc.h"
 #include "msg.h"
+#include "tun/pktring.h"
 
+#define SNAPLEN_MIN 60u /* the headers */
 #define MTU_DEFAULT 1500u
 #define MTU_MIN     68u   /* RFC 791 3.2 */
 #define MTU_MIN6    1280u /* RFC 8200 5 */
@@ -327,10 +329,22 @@ static bool make_knobs(struct session_config *cfg, const struct options *o)
     return true;
 }
 
+static bool make_snaplen(struct session_config *cfg, const char *text)
+{
+    long n = PKTRING_SNAPLEN;
+    if (text && !number(text, SNAPLEN_MIN, PKTRING_SNAPLEN, &n)) {
+        msg("--snaplen %s is not a number of bytes from %u to %u", text, SNAPLEN_MIN,
+            PKTRING_SNAPLEN);
+        return false;
+    }
+    cfg->snaplen = (uint32_t)n;
+    return true;
+}
+
 bool netconf_make(struct session_config *cfg, const struct options *o)
 {
     memset(cfg, 0, sizeof *cfg);
     return make_addrs(cfg, o) && make_mtu(cfg, o->mtu ? o->mtu : getenv("STANDIN_MTU")) &&
            make_offload(cfg, o->offload ? o->offload : getenv("STANDIN_OFFLOAD")) &&
-           make_knobs(cfg, o);
+           make_snaplen(cfg, o->snaplen) && make_knobs(cfg, o);
 }

@@ -33,6 +33,11 @@ struct forms {
     char shorts[2 + 2 * OPTION_COUNT + 1];
 };
 
+static int argument_of(const struct row *r)
+{
+    return !r->arg ? no_argument : r->arg[0] == '[' ? optional_argument : required_argument;
+}
+
 static void forms_make(struct forms *f, enum verb verb)
 {
     char *s = f->shorts;
@@ -44,9 +49,7 @@ static void forms_make(struct forms *f, enum verb verb)
         if (!(r->verbs & verb)) {
             continue;
         }
-        *l++ = (struct option){.name = r->name,
-                               .has_arg = r->arg ? required_argument : no_argument,
-                               .val = OPTION_BASE + i};
+        *l++ = (struct option){.name = r->name, .has_arg = argument_of(r), .val = OPTION_BASE + i};
         if (r->letter) {
             *s++ = (char)r->letter;
         }
@@ -68,6 +71,11 @@ static int id_of_letter(int letter)
     return OPTION_COUNT;
 }
 
+static const char *word_of(enum verb verb)
+{
+    return verb == VERB_RUN ? "run " : verb == VERB_TRACE ? "trace " : "";
+}
+
 static void say_unknown(const char *word, enum verb verb)
 {
     const char *names[OPTION_COUNT];
@@ -86,7 +94,7 @@ static void say_unknown(const char *word, enum verb verb)
     if (meant) {
         msg_more("Did you mean --%s?", meant);
     }
-    msg_do("Check:", "standin %s--help", verb == VERB_RUN ? "run " : "");
+    msg_do("Check:", "standin %s--help", word_of(verb));
 }
 
 /* What getopt stumbled over: a long option is the whole last word, a short one a letter in it. */
@@ -95,7 +103,7 @@ static void say_bad(int what, enum verb verb, char *const argv[])
     char letter[3] = {'-', (char)optopt, '\0'};
     if (what == ':') {
         msg("option %s needs a value", optopt >= OPTION_BASE ? argv[optind - 1] : letter);
-        msg_do("Check:", "standin run --help");
+        msg_do("Check:", "standin %s--help", word_of(verb));
     } else if (optopt >= OPTION_BASE) {
         msg("option --%s takes no value", table[optopt - OPTION_BASE].name);
     } else if (optopt != 0) {
@@ -129,6 +137,22 @@ static bool take(struct options *o, int id)
         return true;
     case OPTION_OFFLOAD:
         o->offload = optarg;
+        return true;
+    case OPTION_PCAP:
+        o->pcap = optarg;
+        return true;
+    case OPTION_SNAPLEN:
+        o->snaplen = optarg;
+        return true;
+    case OPTION_TRACE:
+    case OPTION_FILTER:
+        o->trace = optarg ? optarg : "";
+        return true;
+    case OPTION_OUTPUT:
+        o->output = optarg;
+        return true;
+    case OPTION_PAST:
+        o->past = true;
         return true;
     case OPTION_WAIT:
         o->wait = true;
@@ -173,9 +197,15 @@ void options_help(enum verb verb)
         if (!(r->verbs & verb)) {
             continue;
         }
+        bool may = r->arg && r->arg[0] == '[';
         snprintf(left, sizeof left, "%s%c%s --%s%s%s", r->letter ? "-" : " ",
-                 r->letter ? r->letter : ' ', r->letter ? "," : " ", r->name, r->arg ? "=" : "",
-                 r->arg ? r->arg : "");
+                 r->letter ? r->letter : ' ', r->letter ? "," : " ", r->name,
+                 may      ? "[="
+                 : r->arg ? "="
+                          : "",
+                 !r->arg ? ""
+                 : may   ? r->arg + 1
+                         : r->arg);
         printf("  %-26s %s\n", left, r->help);
     }
 }

@@ -2,9 +2,9 @@
  * options.h - the one table of options: the parser, --help and the check of the manual page come
  * from it.
  *
- * OPTION(id, long, short, arg, verbs, help): short 0: none; arg NULL: takes none; verbs: VERB_* it
- * belongs to. What comes after the first word that is not an option is the program's and is not
- * looked at.
+ * OPTION(id, long, short, arg, verbs, help): short 0: none; arg NULL: takes none, "[...]": may take
+ * one, behind '='; verbs: VERB_* it belongs to. What comes after the first word that is not an
+ * option is the program's and is not looked at.
  */
 #ifndef STANDIN_CMD_OPTIONS_H
 #define STANDIN_CMD_OPTIONS_H
@@ -14,23 +14,34 @@
 enum verb {
     VERB_NONE = 1, /* before the verb */
     VERB_RUN = 2,
-    VERB_ALL = 3,
+    VERB_TRACE = 4,
+    VERB_ALL = 7,
 };
 
-#define OPTION_LIST                                                                          \
-    OPTION(ADDR, "addr", 'a', "ADDR[/BITS]", VERB_RUN,                                       \
-           "the stack's address, once for each family (10.77.0.2/24, fd77::2/64)")           \
-    OPTION(PEER, "peer", 0, "ADDR", VERB_RUN,                                                \
-           "the kernel's address at the other end (10.77.0.1, fd77::1)")                     \
-    OPTION(MTU, "mtu", 0, "BYTES", VERB_RUN, "the largest packet on the TUN (1500)")         \
-    OPTION(OFFLOAD, "offload", 0, "on|off", VERB_RUN,                                        \
-           "leave checksums and segmentation to the kernel (on)")                            \
-    OPTION(SET, "set", 0, "NAME=VALUE", VERB_RUN,                                            \
-           "a setting under its Linux sysctl name: tcp_sack=0, tcp_rmem=4096 65536 1048576") \
-    OPTION(WAIT, "wait", 0, NULL, VERB_RUN,                                                  \
-           "wait for the whole family, daemons too, not only for the program")               \
-    OPTION(VERBOSE, "verbose", 'v', NULL, VERB_RUN, "say on stderr what is done")            \
-    OPTION(HELP, "help", 'h', NULL, VERB_ALL, "this text")                                   \
+#define OPTION_LIST                                                                               \
+    OPTION(ADDR, "addr", 'a', "ADDR[/BITS]", VERB_RUN,                                            \
+           "the stack's address, once for each family (10.77.0.2/24, fd77::2/64)")                \
+    OPTION(PEER, "peer", 0, "ADDR", VERB_RUN,                                                     \
+           "the kernel's address at the other end (10.77.0.1, fd77::1)")                          \
+    OPTION(MTU, "mtu", 0, "BYTES", VERB_RUN, "the largest packet on the TUN (1500)")              \
+    OPTION(OFFLOAD, "offload", 0, "on|off", VERB_RUN,                                             \
+           "leave checksums and segmentation to the kernel (on)")                                 \
+    OPTION(SET, "set", 0, "NAME=VALUE", VERB_RUN,                                                 \
+           "a setting under its Linux sysctl name: tcp_sack=0, tcp_rmem=4096 65536 1048576")      \
+    OPTION(PCAP, "pcap", 'w', "FILE", VERB_RUN,                                                   \
+           "write all packets, and why each was sent, to FILE (pcapng); - is stdout")             \
+    OPTION(SNAPLEN, "snaplen", 0, "BYTES", VERB_RUN,                                              \
+           "bytes of each packet in the capture (262144)")                                        \
+    OPTION(TRACE, "trace", 0, "[FILTER]", VERB_RUN,                                               \
+           "a line an event: seg,dgram,icmp,drop,state,timer,call,cwnd,port=N,conn=N (all)")      \
+    OPTION(OUTPUT, "output", 'o', "FILE", VERB_RUN | VERB_TRACE, "where the trace goes (stderr)") \
+    OPTION(FILTER, "filter", 'e', "FILTER", VERB_TRACE, "which events, as for --trace")           \
+    OPTION(PAST, "past", 0, NULL, VERB_TRACE,                                                     \
+           "what the session still remembers, and no more: for one that hangs or has died")       \
+    OPTION(WAIT, "wait", 0, NULL, VERB_RUN,                                                       \
+           "wait for the whole family, daemons too, not only for the program")                    \
+    OPTION(VERBOSE, "verbose", 'v', NULL, VERB_RUN, "say on stderr what is done")                 \
+    OPTION(HELP, "help", 'h', NULL, VERB_ALL, "this text")                                        \
     OPTION(VERSION, "version", 0, NULL, VERB_ALL, "the version and what it was built from")
 
 enum option_id {
@@ -52,6 +63,11 @@ struct options {
     unsigned nset;
     const char *mtu;     /* NULL: not given */
     const char *offload; /* NULL: not given */
+    const char *pcap;    /* NULL: not given */
+    const char *snaplen; /* NULL: not given */
+    const char *trace;   /* NULL: not given; "": everything */
+    const char *output;  /* NULL: not given */
+    bool past;
     bool wait;
     bool verbose;
     bool help;

@@ -160,7 +160,7 @@ static void say_session(const struct session *s)
     }
 }
 
-static bool start_new(const struct options *o)
+static bool start_new(const struct options *o, const struct session_outputs *out)
 {
     struct session_config cfg;
     struct session_result r;
@@ -169,7 +169,7 @@ static bool start_new(const struct options *o)
     if (!netconf_make(&cfg, o) || !place_find(PLACE_KEEPER, keeper)) {
         return false;
     }
-    r = session_start(keeper, &cfg);
+    r = session_start_with(keeper, &cfg, out);
     if (r.code != SESSION_OK) {
         explain(&r, &cfg, r.name);
         return false;
@@ -206,14 +206,16 @@ static bool check_old(const struct options *o, const char *text)
 
 static bool asks_for_own(const struct options *o)
 {
-    return o->naddr || o->npeer || o->nset || o->mtu || o->offload;
+    return o->naddr || o->npeer || o->nset || o->mtu || o->offload || o->pcap;
 }
 
-bool start_session(const struct options *o)
+bool start_joins(const struct options *o)
 {
     const char *old = getenv(SESSION_VARIABLE);
-    if (old && *old && !asks_for_own(o)) {
-        return check_old(o, old);
-    }
-    return start_new(o);
+    return old && *old && !asks_for_own(o);
+}
+
+bool start_session(const struct options *o, const struct session_outputs *out)
+{
+    return start_joins(o) ? check_old(o, getenv(SESSION_VARIABLE)) : start_new(o, out);
 }

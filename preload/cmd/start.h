@@ -8,8 +8,12 @@
 #include <stdbool.h>
 
 #include "options.h"
+#include "tun/session.h"
 
-/* Puts STANDIN_SESSION into the environment. False after a message. */
-bool start_session(const struct options *o);
+/* Whether the program joins the session that we are in; else it gets one of its own. */
+bool start_joins(const struct options *o);
+
+/* Puts STANDIN_SESSION into the environment; out may be NULL. False after a message. */
+bool start_session(const struct options *o, const struct session_outputs *out);
 
 #endif

@@ -6,8 +6,9 @@
 #define STANDIN_CMD_VERBS_H
 
 /* VERB(name, function, usage, help) */
-#define VERB_LIST \
-    VERB("run", verb_run, "[OPTION...] [--] PROGRAM [ARGUMENT...]", "run a program on the stack")
+#define VERB_LIST                                                                                 \
+    VERB("run", verb_run, "[OPTION...] [--] PROGRAM [ARGUMENT...]", "run a program on the stack") \
+    VERB("trace", verb_trace, "[OPTION...] [PID | SESSION]", "what a session does, a line an event")
 
 #define VERB(name, function, usage, help) int function(int argc, char *argv[]);
 VERB_LIST

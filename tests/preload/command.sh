@@ -208,9 +208,13 @@ without_root()
 rc=0
 serve
 make_file piece 1
-for mode in plain --wait; do
+for mode in plain --wait -w --trace; do
     option=()
-    [[ $mode == plain ]] || option=("$mode")
+    case $mode in
+    --wait) option=(--wait) ;;
+    -w) option=(-w "$work/cap.pcapng") ;;
+    --trace) option=(--trace=state -o "$work/trace") ;;
+    esac
     check "$mode: the exit status is the program's" exit_status "${option[@]}"
     check "$mode: death by a signal is death by that signal" signal_death "${option[@]}"
     check "$mode: a signal sent to the command reaches the program" signal_sent "${option[@]}"
