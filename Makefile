@@ -76,8 +76,8 @@ all: $(ALL) ## the shared object, the command, the keeper, drill, the examples
 
 # The suites that are there, in the order they run. Those of `check` make a network of their own.
 have      = $(if $(wildcard $(2)),$(1))
-QUICK_SUITES := check-unit $(call have,check-drill,tests/drill.mk) $(call have,check-fuzz,tests/fuzz.mk) \
-                check-symbols check-tidy check-cites
+QUICK_SUITES := check-unit $(call have,check-drill,tests/drill.mk) check-sim \
+                $(call have,check-fuzz,tests/fuzz.mk) check-symbols check-tidy check-cites
 TUN_SUITES   := $(call have,check-session,tests/session.mk) check-preload \
                 $(call have,conform,tests/conform.mk)
 
@@ -135,7 +135,7 @@ TSAN  = BUILD=$(BUILD)-tsan SAN='-fsanitize=thread $(if $(findstring clang,$(CC)
         OPT='-O1 -g'
 COVER = BUILD=$(BUILD)-cover SAN=--coverage OPT='-O0 -g'
 .PHONY: in-process asan tsan cover
-in-process: $(UNIT) $(DRILL)
+in-process: $(UNIT) $(DRILL) $(SIM_BIN)
 	@:
 
 asan: ## the in-process tests under the address and undefined-behaviour sanitizers

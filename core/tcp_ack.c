@@ -107,6 +107,7 @@ static void take_bytes(struct stack *st, struct env *env, struct tcp *c, struct 
     seq end = seq_min(ack, tcp_write_end(c));
     seq head = tcp_seq_of_sq(c, c->sq.head);
 
+    c->info.bytes_acked += seq_dist(c->snd.una, ack); /* Linux, not RFC 4898: with FIN */
     c->snd.una = ack;
     if (UNLIKELY(c->s.side != NULL)) {
         tcp_urg_acked(c);
@@ -116,17 +117,13 @@ static void take_bytes(struct stack *st, struct env *env, struct tcp *c, struct 
         a->acked_bytes = seq_dist(head, end);
         ring_drop(&c->sq, a->acked_bytes);
         ring_tighten(&c->sq, st->mem);
-        c->info.bytes_acked += a->acked_bytes;
         if (ring_len(&c->sq) == 0) {
             ring_trim(&c->sq, st->mem);
         }
     }
     if (c->tx.n == 0) {
         txq_idle(&c->tx, st->mem);
-        if (c->info.busy_since) {
-            c->info.busy += env->now - c->info.busy_since;
-            c->info.busy_since = 0;
-        }
+        tcp_chrono_stop(c, CHRONO_BUSY, env->now);
     }
 }
 
@@ -224,6 +221,7 @@ static void settle(struct stack *st, struct env *env, struct tcp *c, const struc
         }
         if (!was_writable && tcp_writable(st, c)) {
             c->nospace = false;
+            tcp_chrono_stop(c, CHRONO_SNDBUF, env->now);
             sock_notify(st, &c->s, LX_POLLOUT | LX_POLLWRNORM);
         }
     } else if (a->sacked && c->due[TT_TLP] != NEVER) {
@@ -277,6 +275,9 @@ bool tcp_ack_in(struct stack *st, struct env *env, struct tcp *c, const struct t
     }
     bool moved = take_window(st, env, c, seg);
     if (c->tx.n == 0) {
+        if (seg->nsack) { /* RFC 2883 4: what came twice, told after all is acknowledged */
+            tcp_loss_sack(st, env, c, seg, &a);
+        }
         if (c->due[TT_PERSIST] != NEVER) { /* Linux, not RFC: an answer starts the time anew */
             tcp_timer_clear(st, env, c, TT_PERSIST);
             tcp_arm_persist(st, env, c);
@@ -299,6 +300,9 @@ bool tcp_ack_in(struct stack *st, struct env *env, struct tcp *c, const struct t
     take_rtt(st, c, &a, seg, env->now);
     c->info.delivered += a.delivered;
     tcp_loss_ack(st, env, c, &a);
+    if (UNLIKELY(c->info.rto_since) && c->ca_state != CA_LOSS) {
+        tcp_rto_over(c, env->now);
+    }
     grow_window(st, env, c, &a);
     settle(st, env, c, &a, was_writable);
     return true;

@@ -32,6 +32,10 @@
 
 #define DELACK_MAX (200 * MSEC) /* RFC 9293 3.8.6.3 MUST-40, SHLD-18: under 0.5 s */
 
+/* What a sender's time goes to (tcp_info.c), in Linux's order of precedence. */
+enum tcp_chrono { CHRONO_IDLE, CHRONO_BUSY, CHRONO_RWND, CHRONO_SNDBUF };
+#define CHRONO_COUNT 3
+
 /* The logical timers behind the one deadline of a connection. Each is a time or NEVER. */
 enum tcp_timer_kind {
     TT_RTO,     /* retransmission, of data, SYN, SYN-ACK or FIN */
@@ -236,8 +240,12 @@ struct tcp {
         uint64_t bytes_acked, bytes_rcvd, bytes_sent, bytes_retrans;
         uint32_t segs_out, segs_in, data_segs_out, data_segs_in;
         uint32_t total_retrans, delivered, dsack_dups, reord_seen, rcv_ooo;
-        uint32_t total_rto;
-        nsec busy_since, busy;
+        uint32_t total_rto, rto_ms;
+        uint16_t rto_recoveries;
+        uint8_t chrono_now; /* enum tcp_chrono: which of the clocks runs */
+        nsec rto_since;     /* 0: no timeout unrepaired */
+        nsec chrono_at;
+        nsec chrono[3]; /* CHRONO_BUSY first */
         nsec state_since;
     } info;
 };
@@ -482,7 +490,13 @@ void tcp_tlp_fire(struct stack *st, struct env *env, struct tcp *c);
 /* What keeps it from sending now. */
 enum tcp_limit tcp_limited(const struct tcp *c);
 
-/* ---- tcp_opt.c */
+/* ---- tcp_info.c */
+/* The clock of k runs, unless one of precedence does; it stops: the connection is busy or idle. */
+void tcp_chrono_start(struct tcp *c, enum tcp_chrono k, nsec now);
+void tcp_chrono_stop(struct tcp *c, enum tcp_chrono k, nsec now);
+/* The retransmission timer fired; the loss is repaired. */
+void tcp_rto_began(struct tcp *c, nsec now);
+void tcp_rto_over(struct tcp *c, nsec now);
 /* What TCP_INFO says at `now`. Follows no pointer of c. */
 void tcp_fill_info(const struct stack *st, const struct tcp *c, struct lx_tcp_info *i, nsec now);
 

@@ -73,6 +73,7 @@ static void syn_acked(struct stack *st, struct env *env, struct tcp *c)
         txq_idle(&c->tx, st->mem);
     }
     c->info.delivered++;
+    c->info.bytes_acked += !c->passive; /* Linux, not RFC 4898: the client's SYN */
     c->snd.una = c->snd_base;
     c->backoff = 0;
     c->retries = 0;
@@ -97,6 +98,7 @@ void tcp_established(struct stack *st, struct env *env, struct tcp *c)
     tcp_cc_start(st, c, c->cc.algo, iw, env->now);
     c->high_seq = c->snd.nxt;
     c->usage_seq = c->snd.nxt;
+    tcp_rto_over(c, env->now);
     c->tail_from = c->pushed_seq = c->snd_base;
     c->psh = true;
     c->snd_at = c->rcv_at = env->now;

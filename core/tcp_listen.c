@@ -121,6 +121,7 @@ static void open_child(struct stack *st, struct env *env, struct tcp *c, const s
     struct flow *f = &c->s.flow;
 
     c->passive = true;
+    c->info.segs_in = 1; /* the SYN: RFC 4898, PerfSegsIn */
     c->irs = seg->seq;
     c->rcv.nxt = c->rcv.wup = c->rcv.adv = seq_add(seg->seq, 1);
     c->rcv_base = c->rcv.nxt;

@@ -1,7 +1,7 @@
 /*
  * tcp_opt.c - theory of operation
  *
- * Level IPPROTO_TCP of getsockopt and setsockopt, the STATUS call (TCP_INFO), and the ioctls.
+ * Level IPPROTO_TCP of getsockopt and setsockopt, and the ioctls; TCP_INFO is tcp_info.c.
  * Values, lengths, bounds and errors are Linux's (net/ipv4/tcp.c as a fact, tcp(7)).
  *
  * Deliberately missing: TCP_MD5SIG, TCP_ULP, TCP_REPAIR: they answer ENOPROTOOPT.
@@ -183,97 +183,6 @@ int tcp_setopt(struct stack *st, struct env *env, struct sock *s, int name, cons
     }
     memcpy(&v, val, sizeof v);
     return set_int(st, env, tcp_of(s), name, v);
-}
-
-/* ---- TCP_INFO */
-
-static uint32_t ms_since(nsec at, nsec now)
-{
-    return at ? (uint32_t)((now - at) / MSEC) : (uint32_t)(now / MSEC);
-}
-
-static uint32_t usec(nsec t)
-{
-    return (uint32_t)(t / USEC);
-}
-
-static uint8_t info_options(const struct tcp *c)
-{
-    return (uint8_t)((c->ts_ok ? LX_TCPI_OPT_TIMESTAMPS : 0) | (c->sack_ok ? LX_TCPI_OPT_SACK : 0) |
-                     (c->ws_ok ? LX_TCPI_OPT_WSCALE : 0) |
-                     (c->syn_data_acked ? LX_TCPI_OPT_SYN_DATA : 0));
-}
-
-static void info_send(const struct stack *st, const struct tcp *c, struct lx_tcp_info *i, nsec now)
-{
-    i->tcpi_snd_mss = c->snd.mss;
-    i->tcpi_unacked = c->tx.out;
-    i->tcpi_sacked = c->tx.sacked + c->reno_sacked;
-    i->tcpi_lost = c->tx.lost;
-    i->tcpi_retrans = c->tx.retrans;
-    i->tcpi_last_data_sent = ms_since(c->snd_at, now);
-    i->tcpi_pmtu = ip_mtu(st, &c->s.flow.raddr);
-    i->tcpi_rtt = usec(c->rtt.srtt);
-    i->tcpi_rttvar = usec(c->rtt.srtt ? c->rtt.mdev : RTO_INITIAL / 4);
-    i->tcpi_min_rtt = c->rtt.min == NEVER ? UINT32_MAX : usec(c->rtt.min);
-    i->tcpi_snd_ssthresh = c->cc.ssthresh;
-    i->tcpi_snd_cwnd = c->cc.cwnd;
-    i->tcpi_reordering = c->reordering;
-    i->tcpi_total_retrans = c->info.total_retrans;
-    i->tcpi_max_pacing_rate = c->s.opt.max_pacing_rate;
-    i->tcpi_pacing_rate = UINT64_MAX;
-    i->tcpi_bytes_acked = c->info.bytes_acked;
-    i->tcpi_segs_out = c->info.segs_out;
-    i->tcpi_notsent_bytes = tcp_unsent(c);
-    i->tcpi_data_segs_out = c->info.data_segs_out;
-    i->tcpi_delivered = c->info.delivered;
-    i->tcpi_bytes_sent = c->info.bytes_sent;
-    i->tcpi_bytes_retrans = c->info.bytes_retrans;
-    i->tcpi_dsack_dups = c->info.dsack_dups;
-    i->tcpi_reord_seen = c->info.reord_seen;
-    i->tcpi_snd_wnd = c->snd.wnd;
-    i->tcpi_total_rto = (uint16_t)c->info.total_rto;
-    nsec busy = c->info.busy + (c->info.busy_since ? now - c->info.busy_since : 0);
-    i->tcpi_busy_time = (uint64_t)(busy / USEC);
-}
-
-static void info_rcv(const struct tcp *c, struct lx_tcp_info *i, nsec now)
-{
-    i->tcpi_rcv_mss = c->rcv.mss;
-    i->tcpi_last_data_recv = ms_since(c->rcv_at, now);
-    i->tcpi_last_ack_recv = ms_since(c->ack_rcv_at, now);
-    i->tcpi_rcv_ssthresh = c->rcv.wnd_lim;
-    i->tcpi_advmss = c->rcv.adv_mss - (c->ts_ok ? 12u : 0);
-    i->tcpi_rcv_rtt = usec(c->rcv_rtt);
-    i->tcpi_rcv_space = c->drs_space;
-    i->tcpi_bytes_received = c->info.bytes_rcvd;
-    i->tcpi_segs_in = c->info.segs_in;
-    i->tcpi_data_segs_in = c->info.data_segs_in;
-    i->tcpi_rcv_ooopack = c->info.rcv_ooo;
-    i->tcpi_rcv_wnd = tcp_rcv_left(c);
-}
-
-void tcp_fill_info(const struct stack *st, const struct tcp *c, struct lx_tcp_info *i, nsec now)
-{
-    memset(i, 0, sizeof *i);
-    i->tcpi_state = tcp_state_linux((enum tcp_state)c->state);
-    if (c->state == TCP_LISTEN) { /* Linux, not RFC: the accept queue in these two */
-        i->tcpi_unacked = c->nacc;
-        i->tcpi_sacked = c->backlog;
-        return;
-    }
-    i->tcpi_ca_state = c->ca_state;
-    i->tcpi_retransmits = c->retries;
-    i->tcpi_probes = c->probes;
-    i->tcpi_backoff = c->backoff;
-    i->tcpi_options = info_options(c);
-    i->tcpi_snd_wscale = c->snd.scale & 15u;
-    i->tcpi_rcv_wscale = c->rcv.scale & 15u;
-    i->tcpi_fastopen_client_fail = c->fastopen_client_fail & 3u;
-    i->tcpi_rto = usec(tcp_rto(st, c));
-    i->tcpi_ato = usec(c->ato);
-    info_send(st, c, i, now);
-    info_rcv(c, i, now);
 }
 
 static int give(void *val, size_t *len, const void *src, size_t n)

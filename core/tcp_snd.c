@@ -215,6 +215,7 @@ void tcp_send_syn_with(struct stack *st, struct env *env, struct tcp *c, enum tx
         seg.fo = *fo;
     }
     xmit(st, env, c, &seg, why);
+    c->info.segs_out -= answer && c->passive; /* Linux, not RFC 4898: a request, not a socket yet */
 }
 
 void tcp_send_syn(struct stack *st, struct env *env, struct tcp *c, enum tx_reason why)
@@ -383,9 +384,6 @@ static void send_new(struct stack *st, struct env *env, struct tcp *c, uint32_t 
     if (n % mss) {
         c->snd.sml = seq_add(seg.seq, n);
     }
-    if (!c->info.busy_since) {
-        c->info.busy_since = env->now;
-    }
     c->snd.nxt = end;
     c->snd.max = seq_max(c->snd.max, end);
     c->prr_out += segs;
@@ -510,6 +508,15 @@ void tcp_output(struct stack *st, struct env *env, struct tcp *c)
         }
         sent = true;
     }
+    unsent = tcp_unsent(c);
+    if (unsent && !limited && min_u32(unsent, c->snd.mss) > window_left(c)) {
+        tcp_chrono_start(c, CHRONO_RWND, env->now);
+    } else {
+        tcp_chrono_stop(c, CHRONO_RWND, env->now);
+    }
+    if (sent && !unsent && c->nospace) {
+        tcp_chrono_start(c, CHRONO_SNDBUF, env->now);
+    }
     if (fin_due(c)) {
         send_new(st, env, c, 0, c->snd.mss, TX_FIN);
         sent = true;
@@ -528,6 +535,7 @@ void tcp_output(struct stack *st, struct env *env, struct tcp *c)
     }
     if (UNLIKELY(was_full) && tcp_writable(st, c)) { /* less than the low-water mark is unsent */
         c->nospace = false;
+        tcp_chrono_stop(c, CHRONO_SNDBUF, env->now);
         sock_notify(st, &c->s, LX_POLLOUT | LX_POLLWRNORM);
     }
 }

@@ -281,7 +281,7 @@ static void rto_fire(struct stack *st, struct env *env, struct tcp *c)
         return;
     }
     st->stats.TcpTimeouts++;
-    c->info.total_rto++;
+    tcp_rto_began(c, env->now);
     if (!c->stall_at) {
         c->stall_at = txq_at(&c->tx, 0)->at;
     }

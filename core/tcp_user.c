@@ -421,6 +421,9 @@ int64_t tcp_send(struct stack *st, struct env *env, struct sock *s, const struct
     }
     ring_rewind(&c->sq);
     c->more = flags & LX_MSG_MORE;
+    if (total) {
+        tcp_chrono_start(c, CHRONO_BUSY, env->now);
+    }
     while (done < total) {
         bool fresh;
         uint32_t room = chunk_room(st, c, &fresh);

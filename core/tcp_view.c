@@ -21,9 +21,9 @@ static void tidy_time(nsec *t)
 
 static void tidy(struct tcp *c)
 {
-    nsec *times[] = {&c->rtt.rto,   &c->rtt.srtt,   &c->rtt.mdev,        &c->ato,
-                     &c->rcv_rtt,   &c->snd_at,     &c->rcv_at,          &c->ack_rcv_at,
-                     &c->info.busy, &c->ack_snd_at, &c->info.busy_since, &c->info.state_since};
+    nsec *times[] = {&c->rtt.rto,    &c->rtt.srtt,       &c->rtt.mdev,       &c->ato,
+                     &c->rcv_rtt,    &c->snd_at,         &c->rcv_at,         &c->ack_rcv_at,
+                     &c->ack_snd_at, &c->info.chrono_at, &c->info.rto_since, &c->info.state_since};
     for (size_t i = 0; i < ARRAY_LEN(times); i++) {
         tidy_time(times[i]);
         *times[i] = *times[i] == NEVER ? 0 : *times[i];

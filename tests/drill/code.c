@@ -31,7 +31,7 @@ static const char prologue[] =
     "def run(line, names, source):\n"
     "    g.update(names)\n"
     "    try:\n"
-    "        exec(compile('\\n' * (line - 1) + source, path, 'exec'), g)\n"
+    "        exec(compile('\\n' * (line - 1) + source + '\\n\\n', path, 'exec'), g)\n"
     "    except BaseException as e:\n"
     "        at = [f.lineno for f in traceback.extract_tb(e.__traceback__) if f.filename == path]\n"
     "        print('@failed %d %s: %s' % (at[-1] if at else line, type(e).__name__, e))\n"
