@@ -15,6 +15,8 @@ BINDIR    ?= $(PREFIX)/bin
 LIBDIR    ?= $(PREFIX)/lib
 DATADIR   ?= $(PREFIX)/share
 MANDIR    ?= $(DATADIR)/man
+BASHCOMPDIR ?= $(DATADIR)/bash-completion/completions
+ZSHCOMPDIR  ?= $(DATADIR)/zsh/site-functions
 DESTDIR   ?=
 OPT       ?= -O2 -g
 SAN       ?=
@@ -50,7 +52,7 @@ pick = $(strip $(if $(T),$(foreach x,$(1),$(if $(findstring $(T),$(x)),$(x))),$(
 CORE_SRC  := $(wildcard core/*.c)
 TUN_SRC   := $(filter-out tun/keeper.c,$(wildcard tun/*.c))
 PRE_SRC   := $(wildcard preload/*.c)
-CMD_SRC   := $(wildcard preload/cmd/*.c)
+CMD_SRC   := $(filter-out preload/cmd/gen/%,$(wildcard preload/cmd/*.c preload/cmd/*/*.c))
 DRILL_SRC := $(wildcard tests/drill/*.c)
 LIB_SRC   := $(wildcard tests/lib/*.c)
 UNIT      := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*_test.c))
@@ -173,10 +175,14 @@ install: all ## into DESTDIR, PREFIX, BINDIR, LIBDIR, DATADIR, MANDIR
 	$(Q)install -m 755 $(BUILD)/standin-keeper $(DESTDIR)$(LIBDIR)/standin/
 	$(Q)install -m 644 $(BUILD)/libstandin.so $(DESTDIR)$(LIBDIR)/standin/
 	$(Q)install -m 644 preload/cmd/standin.lua $(DESTDIR)$(DATADIR)/standin/
-	$(Q)if [ -f $(BUILD)/standin.1 ]; then install -m 644 $(BUILD)/standin.1 $(DESTDIR)$(MANDIR)/man1/; fi
+	$(Q)for m in $(MAN); do if [ -f $$m ]; then install -m 644 $$m $(DESTDIR)$(MANDIR)/man1/; fi; done
+	$(Q)install -d $(DESTDIR)$(BASHCOMPDIR) $(DESTDIR)$(ZSHCOMPDIR)
+	$(Q)$(BUILD)/standin completion bash > $(DESTDIR)$(BASHCOMPDIR)/standin
+	$(Q)$(BUILD)/standin completion zsh > $(DESTDIR)$(ZSHCOMPDIR)/_standin
 
 uninstall: ## take away what install put there
-	$(Q)rm -f $(DESTDIR)$(BINDIR)/standin $(DESTDIR)$(MANDIR)/man1/standin.1
+	$(Q)rm -f $(DESTDIR)$(BINDIR)/standin $(DESTDIR)$(BASHCOMPDIR)/standin $(DESTDIR)$(ZSHCOMPDIR)/_standin
+	$(Q)for m in $(notdir $(MAN)); do rm -f $(DESTDIR)$(MANDIR)/man1/$$m; done
 	$(Q)rm -rf $(DESTDIR)$(LIBDIR)/standin $(DESTDIR)$(DATADIR)/standin
 
 TARBALL = standin-$(VERSION)

@@ -5,13 +5,21 @@ $(BUILD)/preload/cmd/place.o: EXTRA += -DSTANDIN_LIBDIR='"$(LIBDIR)/standin"'
 
 $(BUILD)/standin: $(call obj,$(CMD_SRC)) $(BUILD)/libtun.a $(BUILD)/libcore.a
 	$(call say,LD,$@)
-	$(Q)$(CC) $(SAN) $(LDFLAGS) -o $@ $^ -luv -lsodium -pthread
+	$(Q)$(CC) $(SAN) $(LDFLAGS) -o $@ $^ -luv -lsodium -lpcap -ljansson -pthread
 
-# The manual page, where scdoc is installed.
+# The manual pages, where scdoc is installed. The tables of verbs and options fill them in.
+MAN_SRC := $(wildcard preload/cmd/man/*.scd)
+MAN     := $(patsubst preload/cmd/man/%.scd,$(BUILD)/man/%,$(MAN_SRC))
+
+$(BUILD)/optdoc: $(BUILD)/preload/cmd/gen/optdoc.o $(BUILD)/preload/cmd/verbs.o
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(SAN) $(LDFLAGS) -o $@ $^
+
 ifneq ($(shell command -v scdoc 2>/dev/null),)
-$(BUILD)/standin.1: preload/cmd/standin.1.scd
+$(BUILD)/man/%: preload/cmd/man/%.scd $(BUILD)/optdoc
 	@mkdir -p $(@D)
 	$(call say,MAN,$@)
-	$(Q)scdoc < $< > $@
-ALL += $(BUILD)/standin.1
+	$(Q)$(BUILD)/optdoc < $< | scdoc > $@
+ALL += $(MAN)
 endif

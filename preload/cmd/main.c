@@ -13,18 +13,11 @@
 #define STANDIN_BUILD_ID "unknown"
 #endif
 
-static const struct {
-    const char *name;
-    int (*run)(int argc, char *argv[]);
-    const char *usage;
-    const char *help;
-} verbs[] = {
-#define VERB(name, function, usage, help) {name, function, usage, help},
+static int (*const functions[])(int argc, char *argv[]) = {
+#define VERB(id, name, function, usage, help) function,
     VERB_LIST
 #undef VERB
 };
-
-#define VERBS (sizeof verbs / sizeof verbs[0])
 
 static void usage(FILE *to)
 {
@@ -32,8 +25,8 @@ static void usage(FILE *to)
           "Runs unmodified programs on a TCP/IP stack of their own, in user space.\n\n",
           to);
     for (size_t i = 0; i < VERBS; i++) {
-        fprintf(to, "  standin %s %s\n      %s; see standin %s --help\n", verbs[i].name,
-                verbs[i].usage, verbs[i].help, verbs[i].name);
+        fprintf(to, "  standin %s %s\n      %s; see standin %s --help\n", verb_table[i].name,
+                verb_table[i].usage, verb_table[i].help, verb_table[i].name);
     }
 }
 
@@ -56,7 +49,7 @@ static int unknown(const char *word)
     const char *names[VERBS];
     const char *meant;
     for (size_t i = 0; i < VERBS; i++) {
-        names[i] = verbs[i].name;
+        names[i] = verb_table[i].name;
     }
     meant = msg_meant(word, names, VERBS);
     msg("unknown verb %s", word);
@@ -86,8 +79,8 @@ int main(int argc, char *argv[])
         return EXIT_STANDIN;
     }
     for (size_t i = 0; i < VERBS; i++) {
-        if (strcmp(argv[at], verbs[i].name) == 0) {
-            return verbs[i].run(argc - at, argv + at);
+        if (strcmp(argv[at], verb_table[i].name) == 0) {
+            return functions[i](argc - at, argv + at);
         }
     }
     return unknown(argv[at]);

@@ -71,11 +71,6 @@ static int id_of_letter(int letter)
     return OPTION_COUNT;
 }
 
-static const char *word_of(enum verb verb)
-{
-    return verb == VERB_RUN ? "run " : verb == VERB_TRACE ? "trace " : "";
-}
-
 static void say_unknown(const char *word, enum verb verb)
 {
     const char *names[OPTION_COUNT];
@@ -94,7 +89,7 @@ static void say_unknown(const char *word, enum verb verb)
     if (meant) {
         msg_more("Did you mean --%s?", meant);
     }
-    msg_do("Check:", "standin %s--help", word_of(verb));
+    msg_do("Check:", "standin %s%s--help", verb_name(verb), verb == VERB_NONE ? "" : " ");
 }
 
 /* What getopt stumbled over: a long option is the whole last word, a short one a letter in it. */
@@ -103,7 +98,7 @@ static void say_bad(int what, enum verb verb, char *const argv[])
     char letter[3] = {'-', (char)optopt, '\0'};
     if (what == ':') {
         msg("option %s needs a value", optopt >= OPTION_BASE ? argv[optind - 1] : letter);
-        msg_do("Check:", "standin %s--help", word_of(verb));
+        msg_do("Check:", "standin %s%s--help", verb_name(verb), verb == VERB_NONE ? "" : " ");
     } else if (optopt >= OPTION_BASE) {
         msg("option --%s takes no value", table[optopt - OPTION_BASE].name);
     } else if (optopt != 0) {
@@ -125,6 +120,7 @@ static bool keep(const char *list[], unsigned *n, const char *what)
 
 static bool take(struct options *o, int id)
 {
+    o->given[id] = optarg ? optarg : "";
     switch (id) {
     case OPTION_ADDR:
         return keep(o->addr, &o->naddr, "addr");
@@ -163,8 +159,10 @@ static bool take(struct options *o, int id)
     case OPTION_HELP:
         o->help = true;
         return true;
-    default:
+    case OPTION_VERSION:
         o->version = true;
+        return true;
+    default:
         return true;
     }
 }

@@ -11,12 +11,7 @@
 
 #include <stdbool.h>
 
-enum verb {
-    VERB_NONE = 1, /* before the verb */
-    VERB_RUN = 2,
-    VERB_TRACE = 4,
-    VERB_ALL = 7,
-};
+#include "verbs.h"
 
 #define OPTION_LIST                                                                               \
     OPTION(ADDR, "addr", 'a', "ADDR[/BITS]", VERB_RUN,                                            \
@@ -41,6 +36,12 @@ enum verb {
     OPTION(WAIT, "wait", 0, NULL, VERB_RUN,                                                       \
            "wait for the whole family, daemons too, not only for the program")                    \
     OPTION(VERBOSE, "verbose", 'v', NULL, VERB_RUN, "say on stderr what is done")                 \
+    OPTION(HEX, "hex", 0, "BYTES", VERB_EXPLAIN,                                                  \
+           "a packet in hexadecimal digits, from the IP header on")                               \
+    OPTION(LANG, "lang", 0, "en|ko", VERB_EXPLAIN, "the language (by the locale)")                \
+    OPTION(DEPTH, "depth", 0, "1|2|3", VERB_EXPLAIN,                                              \
+           "a line; all fields (of a single packet); every word of the checksums")                \
+    OPTION(JSON, "json", 0, NULL, VERB_EXPLAIN, "one JSON document")                              \
     OPTION(HELP, "help", 'h', NULL, VERB_ALL, "this text")                                        \
     OPTION(VERSION, "version", 0, NULL, VERB_ALL, "the version and what it was built from")
 
@@ -72,6 +73,8 @@ struct options {
     bool verbose;
     bool help;
     bool version;
+    const char
+        *given[OPTION_COUNT]; /* each option's last value; "" if it takes none; NULL: not given */
 };
 
 /*

@@ -240,5 +240,29 @@ if ((EUID == 0)) && unshare --mount setpriv --reuid 65534 --regid 65534 --clear-
 else
     skip "without root" "needs root to begin with, and user namespaces"
 fi
+completes() # WANTED WORD...: what bash offers for the last word
+{
+    local wanted=$1
+    shift
+    # shellcheck disable=SC2016
+    bash -c 'source <("$1" completion bash); wanted=$2; shift 2
+        compopt() { :; }
+        COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+        _standin
+        [[ " ${COMPREPLY[*]} " == *" $wanted "* ]] || { echo "offered: ${COMPREPLY[*]}"; exit 1; }' _ "$STANDIN" "$wanted" "$@"
+}
+check "bash completes a verb" completes explain standin exp
+check "bash completes an option of the verb" completes --offload= standin run --off
+check "bash completes the program" completes bash standin run --wait bas
+if command -v zsh >/dev/null; then
+    check "zsh reads its completion" bash -c 'zsh -n <("$1" completion zsh)' _ "$STANDIN"
+else
+    skip "zsh reads its completion" "zsh is not installed"
+fi
+check "every verb has help, and a manual page that says its options" bash -c '
+    for v in $("$1" completion bash | sed -n "s/^        \([a-z]*\)) words=.*/\1/p"); do
+        "$1" "$v" --help | grep -q Usage || exit 1
+        [ ! -d "$2/man" ] || grep -q OPTIONS "$2/man/standin-$v.1" || { echo "no page for $v"; exit 1; }
+    done' _ "$STANDIN" "$BUILD"
 check "nothing is left behind" clean
 finish
