@@ -72,6 +72,7 @@ struct tcp {
     bool tlp_retrans  : 1; /* ... and it was a retransmission */
     bool reord_seen   : 1; /* reordering has been seen on this path */
     bool dsack_seen   : 1;
+    bool mtu_probing  : 1; /* searches the path's MTU: tcp_mtu.c */
 
     /* negotiated */
     bool ts_ok   : 1;
@@ -222,7 +223,6 @@ struct tcp {
         uint16_t high;    /* and not more than this */
         uint16_t probe;   /* in flight; 0: none */
         uint32_t since_s; /* when the search began */
-        bool probing;
     } mtu;
 
     /* LISTEN and its children */

@@ -67,7 +67,7 @@ void tcp_sync_mss(struct stack *st, struct tcp *c)
     uint32_t mss = mss_of(st, c, mtu);
 
     c->mtu.gen = st->pmtu_gen;
-    if (c->mtu.probing) {
+    if (c->mtu_probing) {
         c->mtu.high = range_end(min_u32(c->mtu.high, mtu));
         mss = min_u32(mss, mss_of(st, c, c->mtu.low));
     }
@@ -99,7 +99,7 @@ static void search_begin(const struct stack *st, struct tcp *c, uint32_t low, ns
 
 void tcp_mtu_open(struct stack *st, struct env *env, struct tcp *c)
 {
-    c->mtu.probing = st->knobs.tcp_mtu_probing > 1;
+    c->mtu_probing = st->knobs.tcp_mtu_probing > 1;
     search_begin(st, c, tcp_mtu_of(c, (uint32_t)st->knobs.tcp_base_mss), env->now);
     tcp_sync_mss(st, c);
 }
@@ -109,8 +109,8 @@ void tcp_mtu_black_hole(struct stack *st, struct env *env, struct tcp *c)
     if (st->knobs.tcp_mtu_probing == 0) {
         return;
     }
-    if (!c->mtu.probing) {
-        c->mtu.probing = true;
+    if (!c->mtu_probing) {
+        c->mtu_probing = true;
         c->mtu.since_s = (uint32_t)(env->now / SEC);
     } else {
         uint32_t mss = min_u32(mss_of(st, c, c->mtu.low) / 2, (uint32_t)st->knobs.tcp_base_mss);
@@ -135,7 +135,7 @@ static void probe_again_later(struct stack *st, struct env *env, struct tcp *c)
 uint32_t tcp_mtu_probe_size(struct stack *st, struct env *env, struct tcp *c, bool *wait)
 {
     *wait = false;
-    if (LIKELY(!c->mtu.probing) || c->mtu.probe || c->ca_state != CA_OPEN || c->nrecent ||
+    if (LIKELY(!c->mtu_probing) || c->mtu.probe || c->ca_state != CA_OPEN || c->nrecent ||
         c->has_dsack || c->cc.cwnd < CWND_PROBE_MIN) {
         return 0;
     }

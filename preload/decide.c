@@ -126,22 +126,38 @@ enum file_why decide_dest(const struct addr *to)
 
 /* ------------------------------------------------------------------ to the kernel */
 
-static void replay(const struct file *f, int kfd)
+bool opt_is_group(int level, int name)
+{
+    return (level == IPPROTO_IP && name >= IP_ADD_MEMBERSHIP && name <= MCAST_LEAVE_SOURCE_GROUP) ||
+           (level == IPPROTO_IPV6 &&
+            ((name >= IPV6_JOIN_GROUP && name <= IPV6_LEAVE_GROUP) ||
+             (name >= MCAST_JOIN_GROUP && name <= MCAST_LEAVE_SOURCE_GROUP)));
+}
+
+static void replay(const struct file *f, int kfd, bool groups)
 {
     for (const struct opt_record *o = f->opts; o; o = o->next) {
-        sys6(SYS_setsockopt, kfd, o->level, o->name, (long)o->val, o->len, 0);
+        if (groups || !opt_is_group(o->level, o->name)) {
+            sys6(SYS_setsockopt, kfd, o->level, o->name, (long)o->val, o->len, 0);
+        }
     }
 }
 
-int kernel_like(const struct file *f)
+/* A kernel socket of the same kind with the same options; `groups`: in the same groups, too. */
+static int alike(const struct file *f, bool groups)
 {
     const struct sock *s = f->sock.s;
     int proto = s->type == LX_SOCK_STREAM || s->proto != LX_IPPROTO_UDP ? s->proto : 0;
     int kfd = (int)sys3(SYS_socket, s->family, s->type | SOCK_CLOEXEC, proto);
     if (kfd >= 0) {
-        replay(f, kfd);
+        replay(f, kfd, groups);
     }
     return kfd;
+}
+
+int kernel_like(const struct file *f)
+{
+    return alike(f, true);
 }
 
 static int kernel_bind(int kfd, int family, const struct endpoint *at)
@@ -238,7 +254,7 @@ void twin_close(struct file *f)
 static int twin_at(const struct file *f, const struct addr *a, uint16_t *port)
 {
     int family = f->sock.s->family;
-    int kfd = kernel_like(f);
+    int kfd = alike(f, false); /* groups are joined on the TUN only */
     if (kfd < 0) {
         return kfd;
     }
@@ -445,6 +461,9 @@ int twin_for(struct file *f, const struct addr *to)
 
 void twin_setopt(struct file *f, int level, int name, const void *val, socklen_t len)
 {
+    if (opt_is_group(level, name)) {
+        return;
+    }
     if (f->twin_fd >= 0) {
         sys6(SYS_setsockopt, f->twin_fd, level, name, (long)val, len, 0);
     }

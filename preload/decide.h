@@ -28,6 +28,9 @@ bool decide_ours(const struct addr *a);
  * -errno. Not entered. */
 int kernel_like(const struct file *f);
 
+/* Options that join or leave multicast groups: they add up, and twins take no part. */
+bool opt_is_group(int level, int name);
+
 /*
  * Replaces the file by a kernel socket under all its descriptors in this process. kfd: the kernel
  * socket made before (bound, say), or -1: one is made here, bound as the stack's socket was. kfd

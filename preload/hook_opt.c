@@ -49,12 +49,6 @@ static int plain_name(int level, int name)
 
 /* ------------------------------------------------------------------ setsockopt */
 
-static bool is_list(int level, int name)
-{
-    return (level == IPPROTO_IP && name >= IP_ADD_MEMBERSHIP && name <= MCAST_LEAVE_SOURCE_GROUP) ||
-           (level == IPPROTO_IPV6 && name >= IPV6_JOIN_GROUP && name <= IPV6_LEAVE_GROUP);
-}
-
 /* Keeps the option; a later value takes the place of an earlier one, but groups add up. */
 static void record(struct file *f, int level, int name, const void *val, socklen_t len)
 {
@@ -62,7 +56,7 @@ static void record(struct file *f, int level, int name, const void *val, socklen
     if (len > sizeof f->opts->val) {
         return;
     }
-    while (*at && (is_list(level, name) || (*at)->level != level || (*at)->name != name)) {
+    while (*at && (opt_is_group(level, name) || (*at)->level != level || (*at)->name != name)) {
         at = &(*at)->next;
     }
     struct opt_record *o = *at;
