@@ -48,7 +48,8 @@
     ERR(BADF, "bad descriptor")                      \
     ERR(NOTSOCK, "not a socket")                     \
     ERR(NFILE, "too many sockets")                   \
-    ERR(NODEV, "no such device")
+    ERR(NODEV, "no such device")                     \
+    ERR(INTR, "interrupted by a signal")
 
 enum err {
     ERR_OK,

@@ -489,7 +489,7 @@ void icmp_send_error(struct stack *st, struct env *env, const struct ip_hdr *ip,
     struct pkt_out p;
     struct icmp_hdr h = error_header(ip, why, at);
     if (!rate_allows(st, env, ip, h.type)) {
-        st->stats.drop[DROP_ICMP_RATE]++;
+        drop(st, env, DROP_ICMP_RATE, ip); /* the answer to it, that is */
         return;
     }
     (void)ip_begin(&p, ip->v6);

@@ -354,7 +354,8 @@ static void send_loop(struct stack *st, struct env *env, struct pkt_out *p,
         l = mem_pages_get(st->mem, env, order);
     }
     if (!l) {
-        st->stats.drop[DROP_NO_MEMORY]++;
+        struct pkt_in head = {.p = p->hdr, .len = p->hdr_len};
+        stack_drop(st, env, DROP_NO_MEMORY, &head);
         return;
     }
     build(st, p, how, total);

@@ -103,7 +103,20 @@ static void record_try(struct stack *st, const struct env *env, const struct soc
                        const struct sock_call *c, uint32_t flags, int64_t ret)
 {
     bool blocks = (s->file_flags & LX_O_NONBLOCK) == 0 && (flags & LX_MSG_DONTWAIT) == 0;
-    tell_call(st, env, c, ret, ret == -ERR_AGAIN && blocks ? CALL_WAITS : CALL_DONE);
+    bool later = ret == -ERR_AGAIN ||
+                 (c->call == EVC_CONNECT && (ret == -ERR_INPROGRESS || ret == -ERR_ALREADY));
+    tell_call(st, env, c, ret, later && blocks ? CALL_WAITS : CALL_DONE);
+}
+
+void sock_gave_up(struct stack *st, const struct env *env, const struct sock *s, uint8_t call,
+                  enum err err)
+{
+    struct sock_call c = sock_call(call, s, 0, 0);
+    if (call == EVC_CONNECT) {
+        c.addr = s->flow.raddr;
+        c.arg2 = s->flow.rport;
+    }
+    tell_call(st, env, &c, -(int64_t)err, CALL_DONE);
 }
 
 static bool is_tcp(const struct sock *s)
@@ -606,7 +619,7 @@ int sock_connect(struct stack *st, struct env *env, struct sock *s, const struct
     sock_untouch(st);
     struct sock_call c = sock_call(EVC_CONNECT, s, 0, to ? to->port : 0);
     c.addr = to ? to->addr : *wildcard_of(s);
-    sock_record(st, env, &c, err);
+    record_try(st, env, s, &c, 0, err);
     return err;
 }
 

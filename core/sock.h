@@ -193,6 +193,11 @@ struct sock *sock_create(struct stack *st, struct env *env, int family, int type
  * the event log. */
 void sock_named(struct stack *st, struct env *env, struct sock *s, int fd, const struct sock *from);
 
+/* A call that waited ends without the verb: for the event log. call: enum event_call, err: ERR_AGAIN
+ * (its time is over) or ERR_INTR. */
+void sock_gave_up(struct stack *st, const struct env *env, const struct sock *s, uint8_t call,
+                  enum err err);
+
 /* bind(2); the address is IPv4-mapped for LX_AF_INET. INVAL (bound already), ADDRINUSE,
  * ADDRNOTAVAIL, ACCES (port below ip_unprivileged_port_start unless `privileged`), AFNOSUPPORT. */
 int sock_bind(struct stack *st, struct env *env, struct sock *s, const struct endpoint *at,

@@ -397,6 +397,13 @@ enum block_result block_wait(struct env **env, const struct block *b)
     }
 }
 
+void block_told(const struct env *env, const struct block *b, uint8_t call, enum block_result r)
+{
+    if ((r == BLOCK_TIMEOUT || r == BLOCK_INTR) && sock_ref_ok(&b->sock)) {
+        sock_gave_up(the_stack(), env, b->sock.s, call, r == BLOCK_INTR ? ERR_INTR : ERR_AGAIN);
+    }
+}
+
 enum block_result block_sock(struct file *f, uint32_t events, nsec deadline, bool restart)
 {
     struct block b = {.sock = f->sock,

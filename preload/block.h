@@ -44,6 +44,9 @@ struct block {
  */
 enum block_result block_wait(struct env **env, const struct block *b);
 
+/* Tells the event log how a wait of `call` (enum event_call) ended that brought nothing; entered. */
+void block_told(const struct env *env, const struct block *b, uint8_t call, enum block_result r);
+
 /* The same, not entered before and after. */
 enum block_result block_sock(struct file *f, uint32_t events, nsec deadline, bool restart);
 

@@ -353,6 +353,7 @@ static long accept_wait(struct accepting *a, const struct block *b)
         if (r == BLOCK_READY) {
             return 0;
         }
+        block_told(a->env, b, EVC_ACCEPT, r);
         ret = r == BLOCK_TIMEOUT ? -EAGAIN : r == BLOCK_INTR ? -EINTR : -EBADF;
     }
     leave(a->env);
@@ -441,6 +442,7 @@ static long connect_wait(struct env *env, const struct sock_ref *ref, const stru
             leave(env);
             return errno_of(now);
         }
+        block_told(env, &b, EVC_CONNECT, r);
         leave(env);
         return r == BLOCK_TIMEOUT ? errno_of(err) : r == BLOCK_INTR ? -EINTR : -EBADF;
     }

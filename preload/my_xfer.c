@@ -155,6 +155,7 @@ static long recv_stream(struct call *c, size_t n, struct recv_info *info)
             return (long)done;
         }
         if (r != BLOCK_READY) {
+            block_told(c->env, &b, EVC_RECV, r);
             leave(c->env);
             return done > 0 ? (long)done : wait_error(r);
         }
@@ -238,6 +239,7 @@ static long recv_dgram(struct call *c, size_t n, struct recv_info *info)
         }
         enum block_result r = block_wait(&c->env, &b);
         if (r != BLOCK_READY) {
+            block_told(c->env, &b, EVC_RECV, r);
             leave(c->env);
             return wait_error(r);
         }
@@ -413,6 +415,7 @@ static long send_stream(struct call *c, size_t n, const struct endpoint *to)
         }
         enum block_result r = block_wait(&c->env, &b);
         if (r != BLOCK_READY) {
+            block_told(c->env, &b, EVC_SEND, r);
             leave(c->env);
             return done > 0 ? (long)done : wait_error(r);
         }
@@ -487,6 +490,7 @@ static long send_stack(struct call *c, size_t n, const struct endpoint *to, stru
         }
         enum block_result r = block_wait(&c->env, &b);
         if (r != BLOCK_READY) {
+            block_told(c->env, &b, EVC_SEND, r);
             leave(c->env);
             return wait_error(r);
         }

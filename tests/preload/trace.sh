@@ -81,6 +81,36 @@ by_environment()
     grep -q 'CLOSED -> SYN-SENT' "$work/by-curl"
 }
 
+# What a blocking call waits for, and how it ends: with its result, its time over, interrupted.
+blocking()
+{
+    "$STANDIN" run --trace=call -o "$out" python3 - "$KERNEL4" <<'PY'
+import signal, socket, struct, sys
+s = socket.socket()
+s.connect((sys.argv[1], 8000))
+s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, 20000))
+try:
+    s.recv(100)
+except BlockingIOError:
+    pass
+s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, 0))
+class Over(Exception):
+    pass
+def handler(*_):
+    raise Over
+signal.signal(signal.SIGALRM, handler)
+signal.setitimer(signal.ITIMER_REAL, 0.05)
+try:
+    s.recv(100)
+except Over:
+    pass
+PY
+    cat "$out"
+    in_order 'connect\([0-9]+, 10\.77\.0\.1:8000\) waits' 'connect\([0-9]+, 10\.77\.0\.1:8000\) = 0' \
+        'recv\([0-9]+, \.\.\., 100\) waits' 'recv\([0-9]+.*\) = -1 EAGAIN' \
+        'recv\([0-9]+, \.\.\., 100\) waits' 'recv\([0-9]+.*\) = -1 EINTR \(interrupted' 'close'
+}
+
 wrong_words()
 {
     status_of "$STANDIN" run --trace=segs true 2>"$work/err"
@@ -162,6 +192,7 @@ check "filters by kind" kinds
 check "filters by port and connection" one_of_two
 check "on stderr, beside the program's output" on_stderr
 check "STANDIN_TRACE and STANDIN_TRACE_FILE" by_environment
+check "calls that wait, and how they end" blocking
 check "a wrong filter or file is refused" wrong_words
 check "trace and capture at once" with_capture
 check "exit status and signals" status_and_signals
