@@ -193,8 +193,8 @@ struct sock *sock_create(struct stack *st, struct env *env, int family, int type
  * the event log. */
 void sock_named(struct stack *st, struct env *env, struct sock *s, int fd, const struct sock *from);
 
-/* A call that waited ends without the verb: for the event log. call: enum event_call, err: ERR_AGAIN
- * (its time is over) or ERR_INTR. */
+/* A call that waited ends without the verb: for the event log. call: enum event_call, err:
+ * ERR_AGAIN (its time is over) or ERR_INTR. */
 void sock_gave_up(struct stack *st, const struct env *env, const struct sock *s, uint8_t call,
                   enum err err);
 

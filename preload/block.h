@@ -44,7 +44,8 @@ struct block {
  */
 enum block_result block_wait(struct env **env, const struct block *b);
 
-/* Tells the event log how a wait of `call` (enum event_call) ended that brought nothing; entered. */
+/* Tells the event log how a wait of `call` (enum event_call) ended that brought nothing; entered.
+ */
 void block_told(const struct env *env, const struct block *b, uint8_t call, enum block_result r);
 
 /* The same, not entered before and after. */
