@@ -255,6 +255,47 @@ static bool paws_rejects(const struct tcp *c, const struct tcp_seg *seg, nsec no
            now - c->ts_recent_at < 24 * 24 * 3600 * SEC;
 }
 
+/* Linux, not RFC: an acknowledgment without text that says nothing new and is no older than a
+ * timeout was overtaken on the way; it is no attack, and no reason to answer. */
+static bool overtaken(const struct tcp *c, const struct tcp_seg *seg)
+{
+    int32_t age_ms = (int32_t)(c->ts_recent - seg->ts_val);
+
+    return seg->flags & TCP_ACK && tcp_seg_len(seg) == 0 && seq_eq(seg->seq, c->rcv.nxt) &&
+           seq_eq(seg->ack, c->snd.una) && (uint32_t)seg->wnd << c->snd.scale == c->snd.wnd &&
+           age_ms * MSEC <= c->rtt.rto;
+}
+
+static enum drop check_paws(struct stack *st, struct env *env, struct tcp *c,
+                            const struct tcp_seg *seg)
+{
+    if (seg->flags & TCP_RST || !paws_rejects(c, seg, env->now) || overtaken(c, seg)) {
+        return DROP_NONE;
+    }
+    st->stats.TcpPawsDrops++;
+    bool old_ack = tcp_seg_len(seg) == 0 && seq_lt(seg->seq, c->rcv.nxt); /* Linux: common */
+    if (!old_ack && !(seg->flags & TCP_SYN && c->state == TCP_SYN_RCVD)) {
+        tcp_challenge(st, env, c, TX_DUPACK);
+    }
+    return DROP_TCP_PAWS;
+}
+
+/* RFC 5961 3.2: a reset must have the number that is expected. Linux, not RFC: or the end of the
+ * last text received out of order, or, after a FIN, the number before it (some peers forget
+ * theirs). */
+static bool reset_is_exact(const struct tcp *c, const struct tcp_seg *seg)
+{
+    if (seq_eq(seg->seq, c->rcv.nxt)) {
+        return true;
+    }
+    if (c->sack_ok && c->ooo.n) {
+        return seq_eq(seg->seq, c->ooo.v[c->ooo.n - 1].to);
+    }
+    bool closing =
+        c->state == TCP_CLOSE_WAIT || c->state == TCP_LAST_ACK || c->state == TCP_CLOSING;
+    return closing && seq_eq(seg->seq, seq_sub(c->rcv.nxt, 1));
+}
+
 /* RFC 9293 3.4 in Linux's form: ends at or after what was acknowledged last, begins inside the
  * window. */
 static bool in_window(const struct tcp *c, const struct tcp_seg *seg)
@@ -268,15 +309,9 @@ static bool in_window(const struct tcp *c, const struct tcp_seg *seg)
 static enum drop check_seq(struct stack *st, struct env *env, struct tcp *c,
                            const struct tcp_seg *seg)
 {
-    if (paws_rejects(c, seg, env->now) && !(seg->flags & TCP_RST)) {
-        st->stats.TcpPawsDrops++;
-        if (!(seg->flags & TCP_SYN) || c->state != TCP_SYN_RCVD) {
-            tcp_challenge(st, env, c, TX_DUPACK);
-        }
-        return DROP_TCP_PAWS;
-    }
-    if (in_window(c, seg)) {
-        return DROP_NONE;
+    enum drop why = check_paws(st, env, c, seg);
+    if (why != DROP_NONE || in_window(c, seg) || (seg->flags & TCP_RST && reset_is_exact(c, seg))) {
+        return why;
     }
     if (seg->flags & TCP_RST) {
         return DROP_TCP_RST;
@@ -302,7 +337,7 @@ static enum drop check_seq(struct stack *st, struct env *env, struct tcp *c,
 
 static enum drop in_rst(struct stack *st, struct env *env, struct tcp *c, const struct tcp_seg *seg)
 {
-    if (!seq_eq(seg->seq, c->rcv.nxt) && !st->knobs.user_insecure_rst) {
+    if (!reset_is_exact(c, seg) && !st->knobs.user_insecure_rst) {
         tcp_challenge(st, env, c, TX_CHALLENGE); /* RFC 5961 3.2 */
         return DROP_TCP_RST;
     }

@@ -84,11 +84,9 @@ static inline uint32_t take_near(struct bytes *b, uint32_t at)
     if (how < 0xa0) {
         return at;
     }
-    if (how < 0xe0) {
-        return at + (uint32_t)(int8_t)take8(b);
-    }
+    int32_t far = how < 0xe0 ? (int8_t)take8(b) : (int16_t)take16(b);
     if (how < 0xf8) {
-        return at + (uint32_t)(int16_t)take16(b);
+        return at + (uint32_t)far;
     }
     return at + take32(b);
 }

@@ -13,11 +13,19 @@
 
 static struct lone host;
 static struct peer peers[PEERS];
+static uint32_t hole[PEERS][2]; /* what a peer has received beyond a hole; empty: nothing */
+static uint8_t lose;            /* so many segments on their way to peers get lost */
 static struct sock *socks[SOCKS];
 static uint8_t buf[70000];
 
-static void hear(struct peer *p, const struct tcp_seg *s)
+static void hear(unsigned i, const struct tcp_seg *s)
 {
+    struct peer *p = &peers[i];
+
+    if (lose && s->len) {
+        lose--;
+        return;
+    }
     if (s->flags & TCP_SYN && s->flags & TCP_ACK) {
         p->seq = s->ack.v;
         p->ack = s->seq.v + 1;
@@ -25,6 +33,13 @@ static void hear(struct peer *p, const struct tcp_seg *s)
         p->ack = s->seq.v + 1;
     } else if (seq_eq(s->seq, seq_of(p->ack))) {
         p->ack = tcp_seg_end(s).v;
+        if (seq_leq(seq_of(hole[i][0]), seq_of(p->ack))) { /* the hole is filled */
+            p->ack = seq_max(seq_of(p->ack), seq_of(hole[i][1])).v;
+            hole[i][0] = hole[i][1] = p->ack;
+        }
+    } else if (s->len && seq_gt(s->seq, seq_of(p->ack))) {
+        hole[i][0] = s->seq.v;
+        hole[i][1] = tcp_seg_end(s).v;
     }
 }
 
@@ -43,19 +58,44 @@ static void hear_all(void)
         for (unsigned i = 0; i < PEERS; i++) {
             if (s.dport == peers[i].rport && (at == 40) == (i & 1)) {
                 peers[i].lport = s.sport;
-                hear(&peers[i], &s);
+                hear(i, &s);
             }
         }
     }
     lone_forget(&host);
 }
 
+/* <nop,nop,TS> and <nop,nop,sack> of what lies beyond the hole. */
+static size_t usual_options(uint8_t opt[24], unsigned i, uint8_t how)
+{
+    uint32_t word[2] = {hole[i][0], hole[i][1]};
+    size_t n = 0;
+
+    if (how & 1) { /* the peer's clock is ours */
+        be32 val = be32_of((uint32_t)(lone_env(&host)->now / MSEC));
+        memcpy(opt, (uint8_t[12]){1, 1, 8, 10}, 12);
+        memcpy(opt + 4, val.b, 4);
+        n = 12;
+    }
+    if (word[0] != word[1]) {
+        be32 from = be32_of(word[0]), to = be32_of(word[1]);
+        memcpy(opt + n, (uint8_t[4]){1, 1, 5, 10}, 4);
+        memcpy(opt + n + 4, from.b, 4);
+        memcpy(opt + n + 8, to.b, 4);
+        n += 12;
+    }
+    return n;
+}
+
 static void op_segment(struct bytes *b, struct peer *p)
 {
+    uint8_t usual[24];
     uint8_t how = take8(b);
     struct peer_seg s = {.flags = TCP_ACK, .wnd = p->wnd};
-    const uint8_t *opt;
+    const uint8_t *opt = usual;
 
+    s.nopt = usual_options(usual, (unsigned)(p - peers), how >> 1);
+    s.opt = usual;
     if (how & 0x80) {
         s.flags = take8(b);
         s.wnd = p->wnd = take16(b);
@@ -197,6 +237,8 @@ static void step(struct bytes *b)
         lone_wait(&host, lone_env(&host)->now + (100 * USEC << (op & 31) % 22));
     } else if (op < 0xe0) {
         op_icmp(b, p);
+    } else if (op < 0xe4) {
+        lose = op & 3;
     } else if (op < 0xe8) {
         op_knob(b);
     } else if (op < 0xf0) {
@@ -216,6 +258,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     lone_init(&host, 0, NULL);
     memset(socks, 0, sizeof socks);
+    memset(hole, 0, sizeof hole);
+    lose = 0;
     socks[0] = peer_listener(&host, 80, 4);
     for (unsigned i = 0; i < PEERS; i++) {
         peers[i] = peer_of(&host, i & 1, (uint16_t)(5000 + i));

@@ -110,6 +110,8 @@ CELL(CLOSE_WAIT, DATA, "< P. 2:102(100) ack 1 win 9", CLOSE_WAIT, "3.10.7.4 seve
 CELL(CLOSE_WAIT, FIN, "< F. 1:1(0) ack 1 win 9; > . 1:1(0) ack 2", CLOSE_WAIT, "3.10.7.4 first, eighth")
 CELL(CLOSE_WAIT, RST, "< R 2:2(0) win 0", CLOSED, "3.10.7.4 second")
 CELL(CLOSE_WAIT, RSTOFF, "< R 9:9(0) win 0; > . 1:1(0) ack 2", CLOSE_WAIT, "3.10.7.4 second, RFC 5961 3.2")
+CELL(CLOSE_WAIT, X_RST_OF_FIN, "< R 1:1(0) win 0", CLOSED, "Linux, not RFC 5961 3.2: at the FIN's own number")
+CELL(CLOSE_WAIT, X_RST_BEFORE, "< R 0:0(0) win 0", CLOSE_WAIT, "3.10.7.4 first, RFC 5961 3.2")
 CELL(CLOSE_WAIT, X_FIN_BEYOND, "< F. 2:2(0) ack 1 win 9", CLOSE_WAIT, "3.10.7.4 eighth: remain")
 
 CELL(CLOSING, SYN, "< S 2:2(0) win 9; > . 2:2(0) ack 2", CLOSING, "3.10.7.4 fourth, RFC 5961 4.2")
@@ -120,7 +122,9 @@ CELL(CLOSING, DATA, "< P. 2:102(100) ack 1 win 9", CLOSING, "3.10.7.4 seventh: i
 CELL(CLOSING, FIN, "< F. 1:1(0) ack 1 win 9; > . 2:2(0) ack 2", CLOSING, "3.10.7.4 first, eighth")
 CELL(CLOSING, RST, "< R 2:2(0) win 0", CLOSED, "3.10.7.4 second")
 CELL(CLOSING, RSTOFF, "< R 9:9(0) win 0; > . 2:2(0) ack 2", CLOSING, "3.10.7.4 second, RFC 5961 3.2")
+CELL(CLOSING, X_RST_OF_FIN, "< R 1:1(0) win 0", CLOSED, "Linux, not RFC 5961 3.2: at the FIN's own number")
 CELL(CLOSING, X_FIN_ACK, "< F. 1:1(0) ack 2 win 9; > . 2:2(0) ack 2", TIME_WAIT, "3.10.7.4 first; Linux: an old FIN's ACK counts")
+CELL(LAST_ACK, X_RST_OF_FIN, "< R 1:1(0) win 0", CLOSED, "Linux, not RFC 5961 3.2: at the FIN's own number")
 CELL(LAST_ACK, X_FIN_ACK, "< F. 1:1(0) ack 2 win 9", CLOSED, "3.10.7.4 first; Linux: an old FIN's ACK counts")
 
 CELL(LAST_ACK, SYN, "< S 2:2(0) win 9; > . 2:2(0) ack 2", LAST_ACK, "3.10.7.4 fourth, RFC 5961 4.2")

@@ -262,6 +262,40 @@ static void every_combination_of_flags(void **state)
     }
 }
 
+/* URGENT/11 (CVE-2019-12255, 12260, 12261, 12263): URG with every mixture of SYN, FIN, PSH and ACK,
+ * the pointer at 0, 1, the end of the text and far beyond, before, in and after the handshake; then
+ * the program asks for the urgent byte. RFC 9293 3.8.5. */
+static void urgent_pointers(void **state)
+{
+    static const uint16_t up[] = {0, 1, 4, 5, 0x7fff, 0x8000, 65535};
+    uint8_t got[16];
+    (void)state;
+    for (unsigned mix = 0; mix < 16 * ARRAY_LEN(up) * 3; mix++) {
+        struct peer p = peer_of(host, mix & 1, 5000);
+        uint16_t flags = (uint16_t)(TCP_URG | (mix & 1 ? TCP_SYN : 0) | (mix & 2 ? TCP_FIN : 0) |
+                                    (mix & 4 ? TCP_PSH : 0) | (mix & 8 ? TCP_ACK : 0));
+        struct peer_seg s = {
+            .flags = flags, .wnd = 9, .up = up[mix / 16 % ARRAY_LEN(up)], .len = mix % 5};
+        struct peer q = peer_of(host, false, 5001); /* to the listener */
+        s.seq = 77;
+        peer_send(&q, &s);
+        peer_connect(&p, l, NULL, 0);
+        for (unsigned n = 0; n < 3; n++) {
+            s.seq = p.seq;
+            s.ack = p.ack;
+            peer_send(&p, &s);
+            assert_true(lone_recv(host, p.s, got, 1, LX_MSG_OOB, NULL) <= 1);
+            assert_true(lone_recv(host, p.s, got, sizeof got, 0, NULL) <= (int64_t)s.len + 1);
+            assert_null(stack_check(host->st));
+        }
+        lone_close(host, p.s);
+        peer_send(&p, &s);
+        lone_forget(host);
+        lone_wait(host, lone_env(host)->now + 1300 * SEC);
+        lone_forget(host);
+    }
+}
+
 /* RFC 9293 3.9.2.1 MUST-50: IP options that TCP does not understand change nothing. */
 static void ip_options_are_ignored(void **state)
 {
@@ -341,6 +375,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(options_unknown_and_unaligned, setup, teardown),
         cmocka_unit_test_setup_teardown(nothing_after_the_end, setup, teardown),
         cmocka_unit_test_setup_teardown(every_combination_of_flags, setup, teardown),
+        cmocka_unit_test_setup_teardown(urgent_pointers, setup, teardown),
         cmocka_unit_test_setup_teardown(ip_options_are_ignored, setup, teardown),
         cmocka_unit_test_setup_teardown(one_acknowledgment_for_a_batch, setup, teardown),
         cmocka_unit_test_setup_teardown(source_address, setup, teardown),
