@@ -319,6 +319,27 @@ static void too_big_unwanted(void **state)
     }
 }
 
+/* Any of them ends an attempt to connect, with Linux's errno. Too big is about no SYN. */
+static void connect_errors(void **state)
+{
+    (void)state;
+    for (int v6 = 0; v6 <= 1; v6++) {
+        const struct expect *table = v6 ? table6 : table4;
+        for (size_t i = 0; i < (v6 ? ARRAY_LEN(table6) : ARRAY_LEN(table4)); i++) {
+            struct sock *s = lone_sock(host, v6 ? LX_AF_INET6 : LX_AF_INET, LX_SOCK_STREAM);
+            assert_int_equal(lone_connect(host, s, v6 ? PEER6 : PEER4, 80), -ERR_INPROGRESS);
+            const struct lone_pkt *k = lone_take(host);
+            arrive(lone_icmp(pkt, v6 ? PEER6 : PEER4, v6 ? US6 : US4, table[i].type, table[i].code,
+                             1300, k->p, min_size(k->len, v6 ? 60 : 28)));
+            bool ends = table[i].err != ERR_MSGSIZE;
+            assert_int_equal(tcp_state_of(s), ends ? TCP_CLOSED : TCP_SYN_SENT);
+            assert_int_equal(sock_take_error(s), ends ? table[i].err : ERR_OK);
+            lone_close(host, s);
+            lone_forget(host);
+        }
+    }
+}
+
 /* RFC 5927: about a connection only with a sequence number in flight. */
 static void tcp_errors(void **state)
 {
@@ -596,7 +617,7 @@ int main(void)
         T(unconnected),      T(bad_quotes),       T(too_big),           T(tcp_errors),
         T(port_unreachable), T(unknown_protocol), T(parameter_problem), T(silences),
         T(rate_limits),      T(hostile),          T(rate_knobs),        T(ripple20),
-        T(options_quoted),   T(too_big_unwanted), T(timestamps),
+        T(options_quoted),   T(too_big_unwanted), T(timestamps),        T(connect_errors),
     };
 #undef T
     return cmocka_run_group_tests(tests, NULL, NULL);
