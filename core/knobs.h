@@ -61,6 +61,10 @@
     KNOB(tcp_challenge_ack_limit, 0x7fffffff, 0, 0x7fffffff, "per s") \
     KNOB(tcp_invalid_ratelimit, 500, 0, 60000, "ms")                  \
     KNOB(tcp_min_tso_segs, 2, 1, 64, "segments")                      \
+    KNOB(tcp_tso_win_divisor, 3, 0, 65535, "part")                    \
+    KNOB(tcp_tso_rtt_log, 9, 0, 31, "log2 us")                        \
+    KNOB(tcp_pacing_ss_ratio, 200, 0, 1000, "%")                      \
+    KNOB(tcp_pacing_ca_ratio, 120, 0, 1000, "%")                      \
     KNOB(tcp_congestion_control, 1, 0, 1, "algorithm")                \
     KNOB(tcp_no_metrics_save, 0, 0, 1, "bool")                        \
     KNOB(tcp_autocorking, 1, 0, 1, "bool")                            \

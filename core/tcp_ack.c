@@ -68,6 +68,7 @@ static void ack_record(struct tcp *c, struct tcp_acked *a, nsec now, nsec *oldes
     }
     if (!(r->flags & TXR_SACKED)) {
         tcp_rack_advance(c, r, now);
+        tcp_rate_delivered(&c->rate, &a->rate, &r->rate, r->at, r->to, r->flags & TXR_EVER);
     }
     a->mtu_probe = a->mtu_probe || (r->flags & TXR_MTU) != 0;
     txq_pop(&c->tx);
@@ -87,6 +88,9 @@ static void clean_queue(struct tcp *c, struct tcp_acked *a, seq ack, nsec now)
         uint32_t keep = max_u32((seq_dist(ack, r->to) + mss - 1) / mss, 1);
         keep = min_u32(keep, r->segs);
         a->acked += r->segs - keep;
+        if (!(r->flags & TXR_SACKED)) {
+            tcp_rate_delivered(&c->rate, &a->rate, &r->rate, r->at, ack, r->flags & TXR_EVER);
+        }
         a->delivered += r->flags & TXR_SACKED ? 0 : r->segs - keep;
         if (r->flags & TXR_EVER) {
             a->retrans_acked = true;
@@ -141,48 +145,6 @@ static void take_rtt(struct stack *st, struct tcp *c, struct tcp_acked *a,
                        (nsec)st->knobs.user_rto_min_ms * MSEC,
                        (nsec)st->knobs.user_rto_max_ms * MSEC);
         c->backoff = 0;
-    }
-}
-
-/* RFC 5681: the window grows only by acknowledgments of a sender that was held back by it. */
-static void grow_window(struct stack *st, const struct env *env, struct tcp *c,
-                        const struct tcp_acked *a)
-{
-    nsec now = env->now;
-    const struct cc_ops *ops = tcp_cc_ops(c->cc.algo);
-    struct cc_ack ack = {
-        .now = now,
-        .acked = a->delivered,
-        .una = c->snd.una,
-        .nxt = c->snd.nxt,
-        .rtt = a->rtt,
-        .srtt = c->rtt.srtt,
-        .lost = a->newly_lost,
-        .inflight = tcp_inflight(c),
-        .prior_inflight = a->prior_inflight,
-        .mss = c->snd.mss,
-        .ca_state = c->ca_state,
-        .ece = a->ece,
-    };
-    uint32_t before = c->cc.cwnd;
-
-    if (a->rtt && ops->on_sample) {
-        ops->on_sample(&c->cc, &ack);
-    }
-    if (ops->control) {
-        ops->control(&c->cc, &ack);
-        return;
-    }
-    if (c->ca_state == CA_RECOVERY || c->ca_state == CA_CWR || !a->delivered || !a->cwnd_limited) {
-        return;
-    }
-    if (!a->new_data && c->reordering <= st->knobs.tcp_reordering) {
-        return; /* Linux, not RFC: unless the path reorders, only what is acknowledged counts */
-    }
-    ops->on_ack(&c->cc, &ack);
-    if (c->cc.cwnd != before) {
-        c->cwnd_stamp = now;
-        tcp_tell_cwnd(st, env, c, CWND_GROWN);
     }
 }
 
@@ -269,6 +231,7 @@ bool tcp_ack_in(struct stack *st, struct env *env, struct tcp *c, const struct t
         if (seg->nsack && c->tx.n) {
             tcp_loss_sack(st, env, c, seg, &a);
             tcp_loss_ack(st, env, c, &a);
+            c->rate.delivered += a.delivered;
             settle(st, env, c, &a, was_writable);
         }
         return true;
@@ -298,12 +261,12 @@ bool tcp_ack_in(struct stack *st, struct env *env, struct tcp *c, const struct t
         tcp_mtu_probe_acked(st, c);
     }
     take_rtt(st, c, &a, seg, env->now);
-    c->info.delivered += a.delivered;
     tcp_loss_ack(st, env, c, &a);
     if (UNLIKELY(c->info.rto_since) && c->ca_state != CA_LOSS) {
         tcp_rto_over(c, env->now);
     }
-    grow_window(st, env, c, &a);
+    c->rate.delivered += a.delivered;
+    tcp_cc_acked(st, env, c, &a);
     settle(st, env, c, &a, was_writable);
     return true;
 }

@@ -24,6 +24,7 @@
 #include "stack.h"
 #include "tcp.h"
 #include "tcp_cc.h"
+#include "tcp_rate.h"
 #include "tcp_rtt.h"
 #include "tcp_txq.h"
 #include "tcp_wire.h"
@@ -43,6 +44,7 @@ enum tcp_timer_kind {
     TT_REORDER, /* RACK's reordering window, RFC 8985 6.3 */
     TT_PERSIST, /* zero window, RFC 9293 3.8.6.1 */
     TT_DELACK,  /* delayed acknowledgment, RFC 9293 3.8.6.3 */
+    TT_PACE,    /* the next segment may leave (tcp_pace.c) */
     TT_KEEP,    /* keepalive, RFC 9293 3.8.4 */
     TT_WAIT,    /* TIME-WAIT and an orphan's FIN-WAIT-2 */
     TT_COUNT
@@ -154,6 +156,8 @@ struct tcp {
     /* round trip, congestion, recovery */
     struct tcp_rtt rtt;
     struct tcp_cc cc;
+    struct tcp_rate rate;
+    nsec pace_at;    /* when paced: nothing leaves before it */
     uint8_t backoff; /* doublings of the RTO */
     uint8_t retries; /* retransmissions of the same data by timeout */
     uint8_t dup_acks;
@@ -239,7 +243,7 @@ struct tcp {
     struct {
         uint64_t bytes_acked, bytes_rcvd, bytes_sent, bytes_retrans;
         uint32_t segs_out, segs_in, data_segs_out, data_segs_in;
-        uint32_t total_retrans, delivered, dsack_dups, reord_seen, rcv_ooo;
+        uint32_t total_retrans, dsack_dups, reord_seen, rcv_ooo;
         uint32_t total_rto, rto_ms;
         uint16_t rto_recoveries;
         uint8_t chrono_now; /* enum tcp_chrono: which of the clocks runs */
@@ -448,6 +452,33 @@ void tcp_smaller(struct stack *st, struct env *env, struct tcp *c, uint32_t was,
 bool tcp_ack_in(struct stack *st, struct env *env, struct tcp *c, const struct tcp_seg *seg,
                 enum drop *why);
 
+/* ---- tcp_cwnd.c */
+/* Begins congestion control anew, with an initial window of cwnd segments. */
+void tcp_cc_start(const struct stack *st, struct tcp *c, uint8_t algo, uint32_t cwnd, nsec now);
+struct tcp_acked;
+/* An acknowledgment was taken in, what it says about loss too: rate sample, window, pacing rate. */
+void tcp_cc_acked(struct stack *st, const struct env *env, struct tcp *c, struct tcp_acked *a);
+/* A record is marked lost. */
+void tcp_cc_lost(struct tcp *c, const struct tx_rec *r);
+/* Before something new is sent: after idling longer than the RTO the window decays. RFC 5681 4.1 */
+void tcp_cwnd_restart(struct stack *st, const struct env *env, struct tcp *c);
+/* After something was sent, or held back by the window (limited): whether window or program is the
+ * limit, per window of data. RFC 7661 in Linux's form. */
+void tcp_cwnd_validate(struct stack *st, const struct env *env, struct tcp *c, bool limited);
+
+/* ---- tcp_pace.c */
+/* The pacing rate anew, after window, round trip or SO_MAX_PACING_RATE changed. */
+void tcp_pace_update(const struct stack *st, struct tcp *c);
+/* True: nothing may leave yet; TT_PACE is set. */
+bool tcp_pace_waits(struct stack *st, struct env *env, struct tcp *c);
+void tcp_pace_sent(struct tcp *c, uint32_t bytes, nsec now);
+/* How many segments go into one super-segment. */
+uint32_t tcp_tso_segs(const struct stack *st, const struct tcp *c, uint32_t mss, uint32_t most);
+/* Whether to wait for the next acknowledgment because of `unsent` bytes the `window` holds less
+ * than a full super-segment. */
+bool tcp_tso_defers(const struct stack *st, const struct tcp *c, uint32_t window, uint32_t unsent,
+                    uint32_t full, nsec now);
+
 /* ---- tcp_loss.c */
 struct tcp_acked { /* what one acknowledgment told */
     seq prior_una;
@@ -468,6 +499,7 @@ struct tcp_acked { /* what one acknowledgment told */
     bool mtu_probe; /* a probe of the path's MTU */
     uint32_t prior_inflight;
     bool cwnd_limited; /* RFC 7661: the window may grow */
+    struct rate_sample rate;
 };
 /* Takes the SACK blocks into the scoreboard. */
 void tcp_loss_sack(struct stack *st, struct env *env, struct tcp *c, const struct tcp_seg *seg,
@@ -581,7 +613,5 @@ bool tcp_writable(const struct stack *st, const struct tcp *c);
 /* TCP_NOTSENT_LOWAT, or the stack's. UINT32_MAX: none. */
 uint32_t tcp_unsent_limit(const struct stack *st, const struct tcp *c);
 uint32_t tcp_readable(const struct tcp *c);
-/* Begins congestion control anew, with an initial window of cwnd segments. */
-void tcp_cc_start(const struct stack *st, struct tcp *c, uint8_t algo, uint32_t cwnd, nsec now);
 
 #endif

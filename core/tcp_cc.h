@@ -8,9 +8,10 @@
  *
  * Who calls what, and when:
  *
- *   tcp_ack.c   on_sample, then control, or on_ack if the window held the sender back
+ *   tcp_cwnd.c  on_sample, then control, or on_ack if the window held the sender back
  *   tcp_loss.c  on_loss when a reduction begins (loss, ECN), on_rto after it for a timeout,
- *               on_undo when it proved unnecessary, on_ca when the state of recovery changes
+ *               on_undo when it proved unnecessary, on_lost for each record thought lost,
+ *               on_ca when the state of recovery changes
  *   tcp_snd.c   on_restart when the first segment goes out after nothing was in flight
  */
 #ifndef STANDIN_CORE_TCP_CC_H
@@ -23,6 +24,7 @@
 #include "nsec.h"
 #include "seq.h"
 #include "tcp_hystart.h"
+#include "tcp_rate.h"
 
 enum tcp_cc_algo { CC_RENO, CC_CUBIC, CC_ALGOS };
 
@@ -82,6 +84,17 @@ struct cc_ack {
     uint16_t mss;
     uint8_t ca_state; /* enum tcp_ca */
     bool ece;         /* it carries the peer's echo of congestion */
+    const struct rate_sample *rate;
+    const struct tcp_rate *total;
+};
+
+/* A transmission that is now thought lost. */
+struct cc_lost {
+    uint32_t segs;
+    uint32_t inflight;  /* when it was sent, itself included */
+    uint32_t lost;      /* since then, itself included */
+    uint32_t delivered; /* C.delivered, now */
+    bool app_limited;   /* when it was sent */
 };
 
 struct cc_setup {
@@ -118,6 +131,7 @@ struct cc_ops {
     void (*on_rto)(struct tcp_cc *cc);
     /* The last on_loss was for nothing; cwnd and ssthresh have been restored. */
     void (*on_undo)(struct tcp_cc *cc);
+    void (*on_lost)(struct tcp_cc *cc, const struct cc_lost *lost);
     /* The state of recovery becomes `to` (enum tcp_ca). */
     void (*on_ca)(struct tcp_cc *cc, uint8_t to);
     /* Something is sent after nothing was in flight; the last was sent `idle` ago. */

@@ -144,7 +144,7 @@ void tcp_tell_timer(struct stack *st, const struct env *env, const struct tcp *c
     static const uint8_t event_of[TT_COUNT] = {
         [TT_RTO] = EVT_RTO,         [TT_TLP] = EVT_TLP,       [TT_REORDER] = EVT_REORDER,
         [TT_PERSIST] = EVT_PERSIST, [TT_DELACK] = EVT_DELACK, [TT_KEEP] = EVT_KEEPALIVE,
-        [TT_WAIT] = EVT_TIMEWAIT,
+        [TT_WAIT] = EVT_TIMEWAIT,   [TT_PACE] = EVT_PACE,
     };
     struct event *ev = begin(st, env, EV_TIMER, c);
     uint8_t timer = event_of[k];

@@ -97,7 +97,7 @@ static void info_send(const struct stack *st, const struct tcp *c, struct lx_tcp
     i->tcpi_segs_out = c->info.segs_out;
     i->tcpi_notsent_bytes = tcp_unsent(c);
     i->tcpi_data_segs_out = c->info.data_segs_out;
-    i->tcpi_delivered = c->info.delivered;
+    i->tcpi_delivered = c->rate.delivered;
     i->tcpi_bytes_sent = c->info.bytes_sent;
     i->tcpi_bytes_retrans = c->info.bytes_retrans;
     i->tcpi_dsack_dups = c->info.dsack_dups;
@@ -143,7 +143,9 @@ void tcp_fill_info(const struct stack *st, const struct tcp *c, struct lx_tcp_in
 {
     memset(i, 0, sizeof *i);
     i->tcpi_state = tcp_state_linux((enum tcp_state)c->state);
-    i->tcpi_pacing_rate = UINT64_MAX;
+    i->tcpi_pacing_rate = c->cc.pacing_rate ? c->cc.pacing_rate : UINT64_MAX;
+    i->tcpi_delivery_rate = tcp_rate_best(&c->rate, c->snd.mss);
+    i->tcpi_delivery_rate_app_limited = c->rate.best_limited;
     i->tcpi_max_pacing_rate = c->s.opt.max_pacing_rate;
     i->tcpi_reordering = c->reordering;
     i->tcpi_snd_cwnd = c->cc.cwnd;

@@ -95,6 +95,7 @@ static void sack_record(struct tcp *c, struct tx_rec *r, struct tcp_acked *a, ns
         a->rtt = nsec_max(now - r->at, 1);
     }
     tcp_rack_advance(c, r, now);
+    tcp_rate_delivered(&c->rate, &a->rate, &r->rate, r->at, r->to, r->flags & TXR_EVER);
     txq_clear(&c->tx, r, TXR_LOST | TXR_RETRANS);
     txq_set(&c->tx, r, TXR_SACKED);
     a->sacked += r->segs;
@@ -170,6 +171,9 @@ void tcp_loss_sack(struct stack *st, struct env *env, struct tcp *c, const struc
 
 static void mark_lost(struct tcp *c, struct tx_rec *r, struct tcp_acked *a)
 {
+    if (!(r->flags & TXR_LOST)) {
+        tcp_cc_lost(c, r);
+    }
     txq_clear(&c->tx, r, TXR_RETRANS);
     txq_set(&c->tx, r, TXR_LOST);
     if (a) {
@@ -583,7 +587,7 @@ void tcp_loss_resend_as(struct stack *st, struct env *env, struct tcp *c, enum t
         tcp_mtu_recount(c, i);
         uint32_t inflight = tcp_inflight(c);
         uint32_t takes = peer_takes(c, r);
-        if (inflight >= c->cc.cwnd || takes == 0) {
+        if (inflight >= c->cc.cwnd || takes == 0 || tcp_pace_waits(st, env, c)) {
             return;
         }
         if (cut_record(st, env, c, i, min_u32(c->cc.cwnd - inflight, takes))) {

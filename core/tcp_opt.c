@@ -282,6 +282,7 @@ void tcp_opt_changed(struct stack *st, struct env *env, struct sock *s)
     if (s->opt.keepalive != (c->due[TT_KEEP] != NEVER)) {
         tcp_arm_keep(st, env, c);
     }
+    tcp_pace_update(st, c);
     if (s->opt.rcvbuf_locked && tcp_synchronized(c)) {
         uint32_t wnd = (uint32_t)s->opt.rcvbuf / 2;
         c->rcv.wnd_clamp = c->window_clamp ? min_u32(wnd, c->window_clamp) : wnd;

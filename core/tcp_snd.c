@@ -10,7 +10,7 @@
  * in Minshall's form (RFC 9293 3.7.4; Linux, not RFC: a small segment is held only while another
  * small one is unacknowledged), MSG_MORE and TCP_CORK.
  *
- * Deliberately missing: pacing.
+ * How large a super-segment is and when it may leave is tcp_pace.c's.
  */
 #include "tcp_cb.h"
 
@@ -121,6 +121,7 @@ static int xmit(struct stack *st, struct env *env, struct tcp *c, struct tcp_seg
     c->info.segs_out += segs;
     if (seg->len) {
         c->info.data_segs_out += segs;
+        tcp_pace_sent(c, seg->len, env->now);
         c->info.bytes_sent += seg->len;
         c->snd_at = env->now;
     }
@@ -326,7 +327,7 @@ static uint32_t gso_most(const struct stack *st, const struct tcp *c, uint32_t m
  * nothing into a window taken back (3.8.6, SHLD-15). `hold`: a rest that does not fill a
  * segment waits. */
 static uint32_t allowance(const struct stack *st, struct tcp *c, uint32_t unsent, uint32_t mss,
-                          bool hold, bool *limited)
+                          bool hold, nsec now, bool *limited)
 {
     uint32_t inflight = tcp_inflight(c);
 
@@ -338,8 +339,13 @@ static uint32_t allowance(const struct stack *st, struct tcp *c, uint32_t unsent
     if (min_u32(unsent, mss) > wnd) {
         return 0; /* SWS avoidance, MUST-38: a whole segment, or all there is */
     }
+    uint32_t most = tcp_tso_segs(st, c, mss, gso_most(st, c, mss)) * mss;
     uint64_t quota = (uint64_t)(c->cc.cwnd - inflight) * mss;
-    uint32_t n = min_u32(min_u32(unsent, wnd), gso_most(st, c, mss));
+    uint32_t n = min_u32(min_u32(unsent, wnd), most);
+    if (n > mss && tcp_tso_defers(st, c, (uint32_t)min_u64(quota, wnd), unsent, most, now)) {
+        *limited |= quota < n;
+        return 0;
+    }
     if (quota < n) {
         n = (uint32_t)quota;
         *limited = true;
@@ -377,6 +383,8 @@ static void send_new(struct stack *st, struct env *env, struct tcp *c, uint32_t 
     if (txq_push(&c->tx, st->mem, env, c->snd.nxt, end, segs, env->now)) {
         return; /* no memory: the persist timer or the next ACK tries again */
     }
+    tcp_rate_sent(&c->rate, &txq_at(&c->tx, c->tx.n - 1)->rate, tcp_inflight(c), c->tx.n == 1,
+                  env->now);
     if (fin) {
         c->fin_sent = true;
         c->fin_seq = seq_sub(end, 1);
@@ -394,57 +402,6 @@ static void send_new(struct stack *st, struct env *env, struct tcp *c, uint32_t 
         tcp_mark_sent(c);
     }
     xmit(st, env, c, &seg, why);
-}
-
-/* RFC 5681 4.1, RFC 7661 in Linux's form: after idling longer than the RTO the window decays. */
-static void restart_after_idle(struct stack *st, const struct env *env, struct tcp *c)
-{
-    nsec now = env->now;
-    nsec idle = now - c->snd_at;
-
-    if (!st->knobs.tcp_slow_start_after_idle || c->tx.out || !c->snd_at || idle <= tcp_rto(st, c) ||
-        !tcp_unsent(c)) {
-        return;
-    }
-    uint32_t restart = min_u32((uint32_t)st->knobs.user_init_cwnd, c->cc.cwnd);
-    c->cc.ssthresh = max_u32(c->cc.ssthresh, c->cc.cwnd - c->cc.cwnd / 4);
-    while ((idle -= tcp_rto(st, c)) > 0 && c->cc.cwnd > restart) {
-        c->cc.cwnd /= 2;
-    }
-    c->cc.cwnd = max_u32(c->cc.cwnd, restart);
-    c->cwnd_used = 0;
-    c->cwnd_stamp = now;
-    tcp_tell_cwnd(st, env, c, CWND_IDLE);
-}
-
-/* Whether the window or the program holds us back, per window of data. RFC 7661 in Linux's form. */
-static void validate_window(struct stack *st, const struct env *env, struct tcp *c, bool limited)
-{
-    nsec now = env->now;
-
-    if (seq_geq(c->snd.una, c->usage_seq) || limited ||
-        (!c->cwnd_limited && c->tx.out > c->max_out)) {
-        c->cwnd_limited = limited;
-        c->max_out = c->tx.out;
-        c->usage_seq = c->snd.nxt;
-    }
-    if (c->cwnd_limited || (tcp_cc_in_slow_start(&c->cc) && c->cc.cwnd < 2 * c->max_out)) {
-        c->cwnd_used = 0;
-        c->cwnd_stamp = now;
-        return;
-    }
-    c->cwnd_used = max_u32(c->cwnd_used, c->tx.out);
-    if (!st->knobs.tcp_slow_start_after_idle || now - c->cwnd_stamp < c->rtt.rto) {
-        return;
-    }
-    uint32_t used = max_u32(c->cwnd_used, (uint32_t)st->knobs.user_init_cwnd);
-    if (used < c->cc.cwnd && c->ca_state == CA_OPEN) {
-        c->cc.ssthresh = max_u32(c->cc.ssthresh, c->cc.cwnd - c->cc.cwnd / 4);
-        c->cc.cwnd = (c->cc.cwnd + used) / 2;
-        tcp_tell_cwnd(st, env, c, CWND_IDLE);
-    }
-    c->cwnd_used = 0;
-    c->cwnd_stamp = now;
 }
 
 /* A FIN by itself is not held back by the congestion window (Linux, not RFC), only by the
@@ -491,13 +448,13 @@ void tcp_output(struct stack *st, struct env *env, struct tcp *c)
     bool sent = false, limited = false;
     bool was_full = (c->nospace || tcp_unsent_limit(st, c) != UINT32_MAX) && !tcp_writable(st, c);
     uint32_t unsent;
-    restart_after_idle(st, env, c);
+    tcp_cwnd_restart(st, env, c);
     bool more = probe_mtu(st, env, c, &sent);
-    while (more && (unsent = tcp_unsent(c)) != 0) {
+    while (more && (unsent = tcp_unsent(c)) != 0 && !tcp_pace_waits(st, env, c)) {
         uint32_t mss = bounded_mss(c);
         uint32_t record = UNLIKELY(c->s.side != NULL) ? tcp_mark_limit(c, unsent) : unsent;
         bool hold = record == unsent && !c->fin_queued && nagle_holds(c);
-        uint32_t n = allowance(st, c, record, mss, hold, &limited);
+        uint32_t n = allowance(st, c, record, mss, hold, env->now, &limited);
         if (n == 0) {
             break;
         }
@@ -521,8 +478,9 @@ void tcp_output(struct stack *st, struct env *env, struct tcp *c)
         send_new(st, env, c, 0, c->snd.mss, TX_FIN);
         sent = true;
     }
+    limited |= tcp_inflight(c) >= c->cc.cwnd;
     if (sent || limited) {
-        validate_window(st, env, c, limited);
+        tcp_cwnd_validate(st, env, c, limited);
     }
     if (sent) {
         tcp_timer_clear(st, env, c, TT_PERSIST);
@@ -530,7 +488,8 @@ void tcp_output(struct stack *st, struct env *env, struct tcp *c)
             tcp_arm_rto(st, env, c);
         }
     }
-    if (c->tx.n == 0 && (tcp_unsent(c) || (c->fin_queued && !c->fin_sent))) {
+    if (c->tx.n == 0 && c->due[TT_PACE] == NEVER &&
+        (tcp_unsent(c) || (c->fin_queued && !c->fin_sent))) {
         tcp_arm_persist(st, env, c); /* tcp(7): nothing is corked for longer than that */
     }
     if (UNLIKELY(was_full) && tcp_writable(st, c)) { /* less than the low-water mark is unsent */
@@ -593,6 +552,7 @@ int tcp_resend(struct stack *st, struct env *env, struct tcp *c, uint32_t i, enu
     if (c->undo_retrans >= 0) {
         c->undo_retrans += r->segs;
     }
+    tcp_rate_sent(&c->rate, &r->rate, tcp_inflight(c), false, env->now);
     return xmit(st, env, c, &seg, why);
 }
 

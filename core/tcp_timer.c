@@ -397,6 +397,9 @@ static void fire(struct stack *st, struct env *env, struct tcp *c, enum tcp_time
     case TT_DELACK:
         delack_fire(st, env, c);
         break;
+    case TT_PACE:
+        tcp_output(st, env, c);
+        break;
     case TT_KEEP:
         keep_fire(st, env, c);
         break;

@@ -19,6 +19,7 @@
 #include "mem.h"
 #include "nsec.h"
 #include "seq.h"
+#include "tcp_rate.h"
 
 enum {
     TXR_SACKED = 1,  /* the peer reported it */
@@ -36,9 +37,10 @@ struct tx_rec {
     uint16_t segs;
     uint8_t flags;
     uint8_t tries; /* times sent */
+    struct rate_mark rate;
 };
 
-#define TXQ_ORDER_MAX 5 /* 128 KiB: 5461 records */
+#define TXQ_ORDER_MAX 6 /* 256 KiB: 6553 records */
 
 struct txq {
     struct tx_rec *v; /* NULL while it has no memory */

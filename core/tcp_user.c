@@ -24,17 +24,6 @@ uint32_t tcp_obj_size(void)
     return sizeof(struct tcp);
 }
 
-void tcp_cc_start(const struct stack *st, struct tcp *c, uint8_t algo, uint32_t cwnd, nsec now)
-{
-    struct cc_setup how = {
-        .now = now,
-        .cwnd = cwnd,
-        .nxt = c->snd.nxt,
-        .hystart = (uint8_t)st->knobs.user_hystart,
-    };
-    tcp_cc_init(&c->cc, algo, &how);
-}
-
 void tcp_init(struct stack *st, struct env *env, struct sock *s)
 {
     struct tcp *c = tcp_of(s);
@@ -423,6 +412,9 @@ int64_t tcp_send(struct stack *st, struct env *env, struct sock *s, const struct
     c->more = flags & LX_MSG_MORE;
     if (total) {
         tcp_chrono_start(c, CHRONO_BUSY, env->now);
+    }
+    if (tcp_unsent(c) < c->snd.mss && tcp_inflight(c) < c->cc.cwnd && !c->tx.lost) {
+        tcp_rate_limited(&c->rate, tcp_inflight(c));
     }
     while (done < total) {
         bool fresh;
