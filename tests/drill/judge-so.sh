@@ -47,16 +47,17 @@ version_of() # FILE
     esac
 }
 
-# The words that google's runner defines. IPv4 addresses are packetdrill's own; given here they would override
-# those of a script.
-options_of() # VERSION
+# What google's runner gives: addresses, but not over a script's own, and words.
+options_of() # FILE VERSION
 {
+    local v4="--local_ip=192.168.0.1 --gateway_ip=192.168.0.1 --netmask_ip=255.255.0.0 --remote_ip=192.0.2.1"
     local v6="--mtu=1520 --local_ip=fd3d:0a0b:17d6::1 --gateway_ip=fd3d:0a0b:17d6:8888::1 --remote_ip=fd3d:fa7b:d17d::1"
     local words4="-D TFO_COOKIE=3021b9d889017eeb -D CODE=host_unreachable"
-    case $1 in
-    ipv4) echo "$words4 -D CMSG_LEVEL_IP=SOL_IP -D CMSG_TYPE_RECVERR=IP_RECVERR" ;;
+    grep -q '^--local_ip' "$1" && v4='' v6=--mtu=1520
+    case $2 in
+    ipv4) echo "$v4 $words4 -D CMSG_LEVEL_IP=SOL_IP -D CMSG_TYPE_RECVERR=IP_RECVERR" ;;
     ipv6) echo "$v6 -D TFO_COOKIE=c1d1e9742a47a9bc -D CMSG_LEVEL_IP=SOL_IPV6 -D CMSG_TYPE_RECVERR=IPV6_RECVERR" ;;
-    *) echo "$words4 -D CMSG_LEVEL_IP=SOL_IPV6 -D CMSG_TYPE_RECVERR=IPV6_RECVERR" ;;
+    *) echo "$v4 $words4 -D CMSG_LEVEL_IP=SOL_IPV6 -D CMSG_TYPE_RECVERR=IPV6_RECVERR" ;;
     esac
 }
 
@@ -74,7 +75,7 @@ exec "$@"'
 judge() # FILE VERSION
 {
     local opts
-    read -ra opts < <(options_of "$2")
+    read -ra opts < <(options_of "$1" "$2")
     cd "$(dirname "$1")" && timeout "$JTIME" unshare -n sh -c "$inside" sh "$PACKETDRILL" "--ip_version=$2" \
         "${opts[@]}" "--so_filename=$so" ${flags:+"--so_flags=$flags"} "$(basename "$1")" 2>&1
 }
