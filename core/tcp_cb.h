@@ -28,6 +28,7 @@
 #include "tcp_rtt.h"
 #include "tcp_txq.h"
 #include "tcp_wire.h"
+#include "tcp_wq.h"
 #include "timer.h"
 #include "view.h"
 
@@ -85,8 +86,6 @@ struct tcp {
     bool nodelay   : 1;
     bool nagle_any : 1; /* Nagle holds while anything is unacknowledged (profile) */
     bool cork      : 1;
-    bool more      : 1; /* within a send with MSG_MORE */
-    bool psh       : 1; /* the end of what is written was pushed: no MSG_MORE since tail_from */
     bool nospace   : 1; /* a send found the buffer full (Linux's SOCK_NOSPACE) */
     bool inq_opt   : 1;
 
@@ -112,6 +111,7 @@ struct tcp {
         seq max; /* the highest SND.NXT ever: differs only while probing */
         seq wl1;
         seq wl2;
+        seq pushed;   /* end of what was written when a buffer got PSH last */
         seq sml;      /* end of the last small segment (Minshall's Nagle) */
         uint32_t wnd; /* bytes */
         uint32_t wnd_max;
@@ -120,9 +120,7 @@ struct tcp {
         uint8_t scale;
         uint32_t buf_per_seg; /* what a segment counts for in the send buffer, as in Linux */
     } snd;
-    seq snd_base;   /* of sq */
-    seq tail_from;  /* where the last packet of the unsent data begins: the send buffer's unit */
-    seq pushed_seq; /* the end of what was written when PSH was set last */
+    seq snd_base; /* of sq */
     seq fin_seq;
 
     seq irs;
@@ -142,6 +140,7 @@ struct tcp {
     struct ring sq;
     struct ring rq;
     struct txq tx;
+    struct wq wq; /* of what is unsent */
     struct ranges ooo;
     struct sack_block recent[TCP_SACK_MAX]; /* blocks to report, newest first (RFC 2018 4) */
     struct sack_block dsack;                /* RFC 2883; valid while has_dsack */
@@ -367,6 +366,14 @@ void tcp_arm_persist(struct stack *st, struct env *env, struct tcp *c);
 /* ---- tcp_snd.c */
 /* Sends what may be sent now. */
 void tcp_output(struct stack *st, struct env *env, struct tcp *c);
+/* The same, for a reason. */
+enum push {
+    PUSH_NORMAL, /* what Nagle and the cork let go */
+    PUSH_CORKED, /* whole segments only: MSG_MORE */
+    PUSH_ALL,    /* whatever Nagle and the cork say */
+    PUSH_ONE,    /* the same, but one (super-)segment */
+};
+void tcp_push(struct stack *st, struct env *env, struct tcp *c, enum push how);
 /* An acknowledgment, now. */
 void tcp_send_ack(struct stack *st, struct env *env, struct tcp *c, enum tx_reason why);
 void tcp_send_syn(struct stack *st, struct env *env, struct tcp *c, enum tx_reason why);
@@ -386,8 +393,20 @@ int tcp_resend(struct stack *st, struct env *env, struct tcp *c, uint32_t i, enu
 /* Puts the connection on the flush list. */
 void tcp_want_out(struct stack *st, struct tcp *c);
 void tcp_want_ack(struct stack *st, struct tcp *c, enum tx_reason why);
-
+/* What a segment takes now: without SACK blocks, and at most half of the largest window seen. */
+uint32_t tcp_current_mss(const struct tcp *c);
 uint32_t tcp_now_ts(const struct tcp *c, nsec now);
+
+/* The largest super-segment, in bytes: whole segments. */
+uint32_t tcp_gso_most(const struct stack *st, const struct tcp *c, uint32_t mss);
+
+/* ---- tcp_write.c */
+/* What the send buffer holds, counted as Linux does: with the headers of its buffers; and how much
+ * it may. */
+uint32_t tcp_snd_queued(const struct tcp *c);
+uint32_t tcp_snd_limit(const struct stack *st, const struct tcp *c);
+/* TCP_NOTSENT_LOWAT, or the stack's. UINT32_MAX: none. */
+uint32_t tcp_unsent_limit(const struct stack *st, const struct tcp *c);
 
 /* ---- tcp_rcvbuf.c */
 /* Window, buffers and first numbers when the connection opens. */
@@ -588,10 +607,6 @@ void tcp_urg_reset(struct tcp *c);
 /* ---- tcp_mark.c; all but tcp_mark_add and tcp_mark_drop: there is a side object */
 /* A mark at the end of what was written. -ERR_NOBUFS. */
 int tcp_mark_add(struct stack *st, struct env *env, struct tcp *c, uint8_t what);
-/* How much of `unsent` one segment may carry: up to the end of a record. */
-uint32_t tcp_mark_limit(const struct tcp *c, uint32_t unsent);
-/* Whether a record ends there; nothing behind it was sent. */
-bool tcp_mark_ends_record(const struct tcp *c, seq at);
 /* SND.NXT has moved; SND.UNA has; the stream is over. */
 void tcp_mark_sent(struct tcp *c);
 void tcp_mark_acked(struct stack *st, struct tcp *c);
@@ -606,12 +621,12 @@ void tcp_release_bufs(struct stack *st, struct tcp *c);
 void tcp_enter_time_wait(struct stack *st, struct env *env, struct tcp *c);
 /* The MSS we announce, from the MTU towards the peer. */
 void tcp_open_mss(const struct stack *st, struct tcp *c);
-/* What the send buffer holds, packets' heads included (Linux's sk_wmem_queued), and whether that
- * leaves the socket writable. */
-uint32_t tcp_snd_queued(const struct tcp *c);
+/* TCP_FASTOPEN_CONNECT: the SYN that waited for the first data goes, with it. */
+int64_t tcp_open_deferred(struct stack *st, struct env *env, struct tcp *c, const struct span *v,
+                          size_t n, uint32_t flags);
+/* Whether enough of the send buffer is free, and little enough unsent, for the socket to be
+ * writable. */
 bool tcp_writable(const struct stack *st, const struct tcp *c);
-/* TCP_NOTSENT_LOWAT, or the stack's. UINT32_MAX: none. */
-uint32_t tcp_unsent_limit(const struct stack *st, const struct tcp *c);
 uint32_t tcp_readable(const struct tcp *c);
 
 #endif

@@ -72,7 +72,7 @@ static void syn_acked(struct stack *st, struct env *env, struct tcp *c)
         txq_pop(&c->tx);
         txq_idle(&c->tx, st->mem);
     }
-    c->info.delivered++;
+    c->rate.delivered++;
     c->info.bytes_acked += !c->passive; /* Linux, not RFC 4898: the client's SYN */
     c->snd.una = c->snd_base;
     c->backoff = 0;
@@ -99,8 +99,6 @@ void tcp_established(struct stack *st, struct env *env, struct tcp *c)
     c->high_seq = c->snd.nxt;
     c->usage_seq = c->snd.nxt;
     tcp_rto_over(c, env->now);
-    c->tail_from = c->pushed_seq = c->snd_base;
-    c->psh = true;
     c->snd_at = c->rcv_at = env->now;
 }
 
@@ -373,7 +371,7 @@ static enum drop ack_syn_rcvd(struct stack *st, struct env *env, struct tcp *c,
     }
     syn_acked(st, env, c);
     c->snd.wnd = (uint32_t)seg->wnd << c->snd.scale;
-    c->snd.wnd_max = max_u32(c->snd.wnd_max, c->snd.wnd);
+    c->snd.wnd_max = c->passive ? c->snd.wnd : max_u32(c->snd.wnd_max, c->snd.wnd);
     c->snd.wl1 = seg->seq;
     c->snd.wl2 = seg->ack;
     tcp_established(st, env, c);
@@ -437,7 +435,7 @@ static enum drop in_ack(struct stack *st, struct env *env, struct tcp *c, const 
         return why;
     }
     if (UNLIKELY(c->fo_child) && !tcp_syn_out(c)) { /* closed before its handshake was over */
-        c->info.delivered++;
+        c->rate.delivered++;
         tfo_left(st, env, c, false);
     }
     if (c->fin_sent && seq_gt(c->snd.una, c->fin_seq)) {

@@ -130,6 +130,7 @@ static void open_child(struct stack *st, struct env *env, struct tcp *c, const s
     c->snd.una = c->iss;
     c->snd.nxt = c->snd.max = c->snd_base = seq_add(c->iss, 1);
     c->snd.sml = c->iss;
+    c->snd.pushed = c->snd.nxt;
     c->snd.wl1 = seg->seq;
     c->snd.wl2 = c->iss;
     c->snd.wnd = c->snd.wnd_max = seg->wnd;

@@ -400,8 +400,8 @@ static void count_reno(struct tcp *c, struct tcp_acked *a)
             c->reno_sacked = 0;
         }
     } else if (a->dup) {
-        uint32_t room = c->tx.out > c->tx.lost ? c->tx.out - c->tx.lost - 1 : 0;
-        c->reno_sacked = min_u32(c->reno_sacked + 1, room + 1);
+        uint32_t holes = min_u32(max_u32(c->tx.lost, 1), c->tx.out);
+        c->reno_sacked = min_u32(c->reno_sacked + 1, c->tx.out - holes);
         a->delivered++;
     }
 }
@@ -559,6 +559,18 @@ static uint32_t peer_takes(const struct tcp *c, const struct tx_rec *r)
     return max_u32(seq_dist(r->from, edge) / max_u32(c->snd.mss, 1), 1);
 }
 
+/* Makes record i end where the peer's window does, if not even one segment fits. Linux, not RFC. */
+static int cut_to_window(struct stack *st, struct env *env, struct tcp *c, uint32_t i)
+{
+    const struct tx_rec *r = txq_at(&c->tx, i);
+    seq edge = seq_add(c->snd.una, c->snd.wnd);
+
+    if (seq_geq(r->from, edge) || seq_leq(r->to, edge) || seq_dist(r->from, edge) >= c->snd.mss) {
+        return 0;
+    }
+    return txq_split(&c->tx, st->mem, env, i, edge, c->snd.mss);
+}
+
 void tcp_loss_smaller(struct stack *st, struct env *env, struct tcp *c)
 {
     if (c->ca_state != CA_LOSS) {
@@ -590,7 +602,9 @@ void tcp_loss_resend_as(struct stack *st, struct env *env, struct tcp *c, enum t
         if (inflight >= c->cc.cwnd || takes == 0 || tcp_pace_waits(st, env, c)) {
             return;
         }
-        if (cut_record(st, env, c, i, min_u32(c->cc.cwnd - inflight, takes))) {
+        takes = min_u32(takes, tcp_tso_segs(st, c, c->snd.mss, tcp_gso_most(st, c, c->snd.mss)));
+        if (cut_record(st, env, c, i, min_u32(c->cc.cwnd - inflight, takes)) ||
+            cut_to_window(st, env, c, i)) {
             return;
         }
         tcp_resend(st, env, c, i, why);

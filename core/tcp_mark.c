@@ -33,32 +33,6 @@ int tcp_mark_add(struct stack *st, struct env *env, struct tcp *c, uint8_t what)
     return 0;
 }
 
-uint32_t tcp_mark_limit(const struct tcp *c, uint32_t unsent)
-{
-    for (const struct mark *m = c->s.side->mark_next; m; m = m->next) {
-        uint32_t n = seq_dist(c->snd.nxt, m->at);
-        if (n >= unsent) {
-            break;
-        }
-        if (m->what & MARK_EOR && n) {
-            return n;
-        }
-    }
-    return unsent;
-}
-
-bool tcp_mark_ends_record(const struct tcp *c, seq at)
-{
-    const struct side *x = c->s.side;
-
-    for (const struct mark *m = x ? x->mark_next : NULL; m && seq_leq(m->at, at); m = m->next) {
-        if (m->what & MARK_EOR && seq_eq(m->at, at)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 void tcp_mark_sent(struct tcp *c)
 {
     struct side *x = c->s.side;

@@ -16,10 +16,7 @@ static int set_nodelay(struct stack *st, struct env *env, struct tcp *c, bool on
 {
     c->nodelay = on;
     if (on && tcp_synchronized(c)) {
-        bool cork = c->cork; /* Linux, not RFC: once, over the cork */
-        c->cork = false;
-        tcp_output(st, env, c);
-        c->cork = cork;
+        tcp_push(st, env, c, PUSH_ALL);
     }
     return 0;
 }
@@ -28,7 +25,7 @@ static int set_cork(struct stack *st, struct env *env, struct tcp *c, bool on)
 {
     c->cork = on;
     if (!on && tcp_synchronized(c)) {
-        tcp_output(st, env, c);
+        tcp_push(st, env, c, c->nodelay ? PUSH_ALL : PUSH_NORMAL);
     }
     return 0;
 }

@@ -273,7 +273,7 @@ void tcp_reply_rst(struct stack *st, struct env *env, const struct ip_hdr *ip,
 
 /* The segment's size while the peer's window is small. Linux, not RFC: at most half of the
  * largest window seen. */
-static uint32_t bounded_mss(const struct tcp *c)
+uint32_t tcp_current_mss(const struct tcp *c)
 {
     uint32_t cut = c->snd.wnd_max > 536 ? c->snd.wnd_max / 2 : c->snd.wnd_max;
     uint32_t mss = c->snd.mss;
@@ -289,12 +289,15 @@ static uint32_t bounded_mss(const struct tcp *c)
 }
 
 /* RFC 9293 3.7.4 SHLD-7, MUST-17. True: a segment of less than a full MSS must wait. */
-static bool nagle_holds(const struct tcp *c)
+static bool nagle_holds(const struct tcp *c, enum push how)
 {
     if (tcp_urg_mode(c)) { /* MUST-62; Linux, not RFC: nor does the cork hold it */
         return false;
     }
-    if (c->cork || c->more) {
+    if (how == PUSH_ALL || how == PUSH_ONE || c->fin_queued) {
+        return false;
+    }
+    if (c->cork || how == PUSH_CORKED) {
         return true;
     }
     if (c->nodelay || !c->tx.out) {
@@ -310,9 +313,7 @@ static uint32_t window_left(const struct tcp *c)
     return seq_lt(c->snd.nxt, edge) ? seq_dist(c->snd.nxt, edge) : 0;
 }
 
-/* The largest super-segment, in whole segments. A write of 64 KiB is one where the link allows: its
- * last few hundred bytes by themselves would cost as much as all the others. */
-static uint32_t gso_most(const struct stack *st, const struct tcp *c, uint32_t mss)
+uint32_t tcp_gso_most(const struct stack *st, const struct tcp *c, uint32_t mss)
 {
     if (tcp_urg_mode(c)) {
         return mss;
@@ -323,40 +324,62 @@ static uint32_t gso_most(const struct stack *st, const struct tcp *c, uint32_t m
     return max_u32((GSO_MAX - 40 - TCP_HDR_MAX) / mss * mss, mss);
 }
 
-/* How much of `unsent` may go out as one (super-)segment now; 0: nothing. RFC 9293 3.7, SHLD-28;
- * nothing into a window taken back (3.8.6, SHLD-15). `hold`: a rest that does not fill a
- * segment waits. */
-static uint32_t allowance(const struct stack *st, struct tcp *c, uint32_t unsent, uint32_t mss,
-                          bool hold, nsec now, bool *limited)
+/* The buffer that begins at SND.NXT: its length, and whether it is the last. Where none is noted
+ * all that is unsent is one. */
+static uint32_t head_len(struct tcp *c, bool *last)
+{
+    *last = c->wq.n <= 1;
+    return c->wq.n ? seq_dist(c->snd.nxt, wq_at(&c->wq, 0)->end) : tcp_unsent(c);
+}
+
+/* How much of the first buffer may go out as one (super-)segment now; 0: nothing. RFC 9293 3.7,
+ * SHLD-28; nothing into a window taken back (3.8.6, SHLD-15). */
+static uint32_t allowance(const struct stack *st, struct tcp *c, uint32_t mss, enum push how,
+                          nsec now, bool *limited)
 {
     uint32_t inflight = tcp_inflight(c);
+    bool last;
 
     if (c->cc.cwnd <= inflight || !txq_has_room(&c->tx)) {
         *limited = true;
         return 0;
     }
+    /* Linux, not RFC: at most half of the window at once, so that two are on their way. */
+    uint32_t room = c->cc.cwnd - inflight;
+    uint32_t quota = min_u32(max_u32(c->cc.cwnd / 2, 1), room);
+    uint32_t most = tcp_tso_segs(st, c, mss, tcp_gso_most(st, c, mss));
+    uint32_t whole = min_u32(quota, most) * mss;
+    wq_grow(&c->wq, c->snd.nxt, whole);
+
     uint32_t wnd = window_left(c);
-    if (min_u32(unsent, mss) > wnd) {
+    uint32_t len = head_len(c, &last);
+    if (min_u32(len, mss) > wnd) {
         return 0; /* SWS avoidance, MUST-38: a whole segment, or all there is */
     }
-    uint32_t most = tcp_tso_segs(st, c, mss, gso_most(st, c, mss)) * mss;
-    uint64_t quota = (uint64_t)(c->cc.cwnd - inflight) * mss;
-    uint32_t n = min_u32(min_u32(unsent, wnd), most);
-    if (n > mss && tcp_tso_defers(st, c, (uint32_t)min_u64(quota, wnd), unsent, most, now)) {
-        *limited |= quota < n;
+    if (len <= mss) {
+        return len < mss && last && nagle_holds(c, how) ? 0 : len;
+    }
+    uint32_t limit = (uint32_t)min_u64((uint64_t)room * c->snd.mss, wnd);
+    if (how != PUSH_ONE && (last || limit < len) &&
+        tcp_tso_defers(st, c, limit, len, most * c->snd.mss, now)) {
+        *limited |= limit < wnd && limit <= len;
         return 0;
     }
-    if (quota < n) {
-        n = (uint32_t)quota;
-        *limited = true;
+    uint32_t n = min_u32(len, wnd);
+    if (whole <= n) {
+        return whole;
     }
-    bool all = n == unsent;
-    if (n > mss && (!all || (n % mss && hold))) {
-        n -= n % mss;
-    } else if (n < mss && all && hold) {
-        n = 0;
+    return n % mss && nagle_holds(c, how) ? n - n % mss : n;
+}
+
+/* PSH and the like of the segment that ends at `end`, which is in the first buffer. */
+static bool ends_pushed(struct tcp *c, seq end)
+{
+    if (c->wq.n == 0) {
+        return seq_eq(end, tcp_write_end(c));
     }
-    return n;
+    const struct wbuf *b = wq_at(&c->wq, 0);
+    return seq_eq(end, b->end) && (b->flags & WB_PSH);
 }
 
 /* Sends n bytes at SND.NXT, with FIN if that ends the stream. */
@@ -366,12 +389,11 @@ static void send_new(struct stack *st, struct env *env, struct tcp *c, uint32_t 
     struct tcp_seg seg = {.flags = TCP_ACK, .seq = c->snd.nxt, .len = n};
     uint32_t segs = n ? (n + mss - 1) / mss : 1;
     seq end = seq_add(c->snd.nxt, n);
+    bool push = n && (ends_pushed(c, end) || why == TX_PROBE); /* MUST-60, MUST-61 */
+    bool fin = c->fin_queued && seq_eq(end, tcp_write_end(c));
 
-    bool last = seq_eq(end, tcp_write_end(c));
-    bool fin = last && c->fin_queued;
-
-    if (segs > 1 || (n && (last ? c->psh || why == TX_PROBE : tcp_mark_ends_record(c, end)))) {
-        seg.flags |= TCP_PSH; /* MUST-61; Linux, not RFC: the last of several, for the peer's GRO */
+    if (push || segs > 1) {
+        seg.flags |= TCP_PSH; /* Linux, not RFC: of several the last, for the peer's GRO */
     }
     if (fin) {
         seg.flags |= TCP_FIN;
@@ -385,6 +407,9 @@ static void send_new(struct stack *st, struct env *env, struct tcp *c, uint32_t 
     }
     tcp_rate_sent(&c->rate, &txq_at(&c->tx, c->tx.n - 1)->rate, tcp_inflight(c), c->tx.n == 1,
                   env->now);
+    if (push) {
+        txq_set(&c->tx, txq_at(&c->tx, c->tx.n - 1), TXR_PSH);
+    }
     if (fin) {
         c->fin_sent = true;
         c->fin_seq = seq_sub(end, 1);
@@ -395,9 +420,7 @@ static void send_new(struct stack *st, struct env *env, struct tcp *c, uint32_t 
     c->snd.nxt = end;
     c->snd.max = seq_max(c->snd.max, end);
     c->prr_out += segs;
-    if (seg.flags & TCP_PSH) {
-        txq_at(&c->tx, c->tx.n - 1)->flags |= TXR_PSH;
-    }
+    wq_sent(&c->wq, st->mem, end);
     if (UNLIKELY(c->s.side != NULL)) {
         tcp_mark_sent(c);
     }
@@ -438,6 +461,54 @@ static bool probe_mtu(struct stack *st, struct env *env, struct tcp *c, bool *se
 
 void tcp_output(struct stack *st, struct env *env, struct tcp *c)
 {
+    tcp_push(st, env, c, PUSH_NORMAL);
+}
+
+/* What the windows allow of new data. Returns whether anything was sent. */
+static bool send_data(struct stack *st, struct env *env, struct tcp *c, enum push how,
+                      bool *limited)
+{
+    bool sent = false;
+
+    while (tcp_unsent(c) && !tcp_pace_waits(st, env, c)) {
+        uint32_t mss = tcp_current_mss(c);
+        uint32_t n = allowance(st, c, mss, how, env->now, limited);
+        seq before = c->snd.nxt;
+        if (n == 0) {
+            break;
+        }
+        send_new(st, env, c, n, mss, c->dup_acks ? TX_LIMITED : TX_DATA);
+        if (seq_eq(before, c->snd.nxt)) {
+            break;
+        }
+        sent = true;
+        if (how == PUSH_ONE) {
+            break;
+        }
+    }
+    *limited |= c->cc.cwnd <= tcp_inflight(c);
+    return sent;
+}
+
+/* What holds us back now: the peer's window, the send buffer, or neither. */
+static void tell_clocks(struct tcp *c, bool sent, bool limited, nsec now)
+{
+    uint32_t unsent = tcp_unsent(c);
+
+    if (unsent && !limited && min_u32(unsent, c->snd.mss) > window_left(c)) {
+        tcp_chrono_start(c, CHRONO_RWND, now);
+    } else {
+        tcp_chrono_stop(c, CHRONO_RWND, now);
+    }
+    if (sent && !unsent && c->nospace) {
+        tcp_chrono_start(c, CHRONO_SNDBUF, now);
+    }
+}
+
+void tcp_push(struct stack *st, struct env *env, struct tcp *c, enum push how)
+{
+    bool limited = false;
+
     if (!may_send(c)) {
         return;
     }
@@ -445,35 +516,13 @@ void tcp_output(struct stack *st, struct env *env, struct tcp *c)
     if (c->tx.lost) {
         tcp_loss_resend(st, env, c);
     }
-    bool sent = false, limited = false;
     bool was_full = (c->nospace || tcp_unsent_limit(st, c) != UINT32_MAX) && !tcp_writable(st, c);
-    uint32_t unsent;
     tcp_cwnd_restart(st, env, c);
-    bool more = probe_mtu(st, env, c, &sent);
-    while (more && (unsent = tcp_unsent(c)) != 0 && !tcp_pace_waits(st, env, c)) {
-        uint32_t mss = bounded_mss(c);
-        uint32_t record = UNLIKELY(c->s.side != NULL) ? tcp_mark_limit(c, unsent) : unsent;
-        bool hold = record == unsent && !c->fin_queued && nagle_holds(c);
-        uint32_t n = allowance(st, c, record, mss, hold, env->now, &limited);
-        if (n == 0) {
-            break;
-        }
-        seq before = c->snd.nxt;
-        send_new(st, env, c, n, mss, c->dup_acks ? TX_LIMITED : TX_DATA);
-        if (seq_eq(before, c->snd.nxt)) {
-            break;
-        }
-        sent = true;
+    bool sent = false;
+    if (probe_mtu(st, env, c, &sent)) {
+        sent |= send_data(st, env, c, how, &limited);
     }
-    unsent = tcp_unsent(c);
-    if (unsent && !limited && min_u32(unsent, c->snd.mss) > window_left(c)) {
-        tcp_chrono_start(c, CHRONO_RWND, env->now);
-    } else {
-        tcp_chrono_stop(c, CHRONO_RWND, env->now);
-    }
-    if (sent && !unsent && c->nospace) {
-        tcp_chrono_start(c, CHRONO_SNDBUF, env->now);
-    }
+    tell_clocks(c, sent, limited, env->now);
     if (fin_due(c)) {
         send_new(st, env, c, 0, c->snd.mss, TX_FIN);
         sent = true;
@@ -515,8 +564,8 @@ enum tcp_limit tcp_limited(const struct tcp *c)
     if (min_u32(unsent, c->snd.mss) > window_left(c)) {
         return TCP_LIMIT_RWND;
     }
-    if (unsent < c->snd.mss && nagle_holds(c)) {
-        return c->cork || c->more ? TCP_LIMIT_CORK : TCP_LIMIT_NAGLE;
+    if (unsent < c->snd.mss && nagle_holds(c, PUSH_NORMAL)) {
+        return c->cork ? TCP_LIMIT_CORK : TCP_LIMIT_NAGLE;
     }
     return TCP_LIMIT_NONE;
 }
@@ -536,7 +585,7 @@ int tcp_resend(struct stack *st, struct env *env, struct tcp *c, uint32_t i, enu
         seg.flags |= TCP_FIN;
         seg.len--;
     }
-    if (r->flags & TXR_PSH) {
+    if (seg.len && ((r->flags & TXR_PSH) || r->segs > 1)) {
         seg.flags |= TCP_PSH;
     }
     r->at = env->now;

@@ -101,6 +101,7 @@ static const char *check_send(const struct tcp *c)
         return "I1: SND.UNA beyond SND.NXT";
     }
     const char *bad = txq_check(&c->tx);
+    bad = bad ? bad : wq_check(&c->wq, c->snd.nxt, tcp_write_end(c));
     if (bad) {
         return bad;
     }

@@ -150,6 +150,7 @@ int txq_split(struct txq *q, struct mem *m, struct env *env, uint32_t i, seq at,
     r->to = at;
     r->flags &= (uint8_t)~TXR_PSH;
     r->segs = (uint16_t)first;
+    r->flags &= (uint8_t)~TXR_PSH;
     q->out += first + second - was;
     count(q, r->flags, first + second, was);
     return 0;

@@ -27,7 +27,7 @@ enum {
     TXR_RETRANS = 4, /* sent again, and that is in flight */
     TXR_EVER = 8,    /* was sent again at least once (Karn) */
     TXR_MTU = 16,    /* a probe of the path's MTU: larger than other segments */
-    TXR_PSH = 32,    /* carries PSH */
+    TXR_PSH = 32,    /* its last segment says PSH */
 };
 
 struct tx_rec {

@@ -16,9 +16,6 @@
 #include "isn.h"
 #include "sock_priv.h"
 
-#define GSO_BYTES  65536u /* written before the first of them is sent */
-#define SKB_CHARGE 960u   /* Linux, not RFC: what a packet's head counts for in the send buffer */
-
 uint32_t tcp_obj_size(void)
 {
     return sizeof(struct tcp);
@@ -92,6 +89,7 @@ int tcp_open(struct stack *st, struct env *env, struct sock *s, struct tcp_first
     c->snd.una = c->iss;
     c->snd.nxt = c->snd.max = c->snd_base = seq_add(c->iss, 1);
     c->snd.sml = c->iss;
+    c->snd.pushed = c->snd.nxt;
     c->ts_ok = st->knobs.tcp_timestamps;
     c->sack_ok = st->knobs.tcp_sack;
     c->ws_ok = st->knobs.tcp_window_scaling;
@@ -225,77 +223,12 @@ uint32_t tcp_sndbuf(const struct stack *st, const struct sock *s)
     return max_u32(base, (uint32_t)min_u64(want, (uint32_t)st->knobs.tcp_wmem_max));
 }
 
-/* The most that is written before it counts as one packet of the send buffer. Linux, not RFC: as
- * many segments as segmentation offload takes at once, but half of the peer's window at most. */
-static uint32_t size_goal(const struct tcp *c)
-{
-    uint32_t mss = c->snd.mss;
-    uint32_t half = c->snd.wnd_max > 536 ? c->snd.wnd_max / 2 : c->snd.wnd_max;
-
-    if (half == 0 || half >= GSO_BYTES) {
-        return (GSO_BYTES + mss - 1) / mss * mss;
-    }
-    return max_u32(half - half % mss, mss);
-}
-
-/* Bytes of the last packet that is not all sent. */
-static uint32_t tail_len(const struct tcp *c)
-{
-    seq from = seq_max(c->tail_from, c->snd.nxt);
-    seq end = tcp_write_end(c);
-
-    return seq_lt(from, end) ? seq_dist(from, end) : 0;
-}
-
-uint32_t tcp_snd_queued(const struct tcp *c)
-{
-    uint32_t unsent = tcp_unsent(c);
-    uint32_t packets = c->tx.n;
-
-    if (unsent) {
-        uint32_t goal = size_goal(c);
-        uint32_t tail = tail_len(c);
-        packets += 1 + (unsent - tail + goal - 1) / goal;
-    }
-    return (uint32_t)min_u64(ring_len(&c->sq) + (uint64_t)packets * SKB_CHARGE, INT32_MAX);
-}
-
-uint32_t tcp_unsent_limit(const struct stack *st, const struct tcp *c)
-{
-    return c->notsent_lowat ? c->notsent_lowat : (uint32_t)st->knobs.tcp_notsent_lowat;
-}
-
-static uint32_t send_limit(const struct stack *st, const struct tcp *c)
-{
-    uint32_t limit = tcp_sndbuf(st, &c->s);
-
-    return tcp_mem_full(st) ? min_u32(limit, (uint32_t)st->knobs.tcp_wmem_min) : limit;
-}
-
-/* Linux, not RFC: how much may be written at once: what fits into the last packet, or a new one if
- * the buffer is not full yet. *fresh: it begins one. */
-static uint32_t chunk_room(const struct stack *st, const struct tcp *c, bool *fresh)
-{
-    uint32_t goal = size_goal(c);
-    uint32_t tail = tail_len(c);
-
-    *fresh = tail == 0 || tail >= goal || tcp_mark_ends_record(c, tcp_write_end(c));
-    if (!*fresh) {
-        return goal - tail;
-    }
-    if (tcp_snd_queued(c) >= send_limit(st, c) || tcp_unsent(c) >= tcp_unsent_limit(st, c) ||
-        ring_len(&c->sq) + goal > (size_t)MEM_PAGE << MEM_ORDER_MAX) {
-        return 0;
-    }
-    return goal;
-}
-
 /* Linux, not RFC: writable when a third is free, and less than half of the low-water mark waits
  * unsent. */
 bool tcp_writable(const struct stack *st, const struct tcp *c)
 {
     uint32_t queued = tcp_snd_queued(c);
-    uint32_t limit = send_limit(st, c);
+    uint32_t limit = tcp_snd_limit(st, c);
 
     return queued < limit && limit - queued >= queued / 2 &&
            (uint64_t)tcp_unsent(c) * 2 < tcp_unsent_limit(st, c);
@@ -304,69 +237,6 @@ bool tcp_writable(const struct stack *st, const struct tcp *c)
 uint32_t tcp_readable(const struct tcp *c)
 {
     return (uint32_t)ring_len(&c->rq);
-}
-
-/* ---- SEND */
-
-static int64_t may_send_now(struct tcp *c)
-{
-    if (c->s.err) {
-        return -sock_take_error(&c->s);
-    }
-    if (c->s.snd_shut || c->fin_queued) {
-        return -ERR_PIPE;
-    }
-    switch (c->state) {
-    case TCP_ESTABLISHED:
-    case TCP_CLOSE_WAIT:
-        return 0;
-    case TCP_SYN_SENT:
-        return -ERR_AGAIN;
-    case TCP_SYN_RCVD:
-        return c->fo_child ? 0 : -ERR_AGAIN;
-    default:
-        return -ERR_PIPE;
-    }
-}
-
-static uint32_t copy_in(struct tcp *c, const struct span *v, size_t n, uint64_t skip, uint32_t len)
-{
-    uint32_t done = 0;
-
-    for (size_t i = 0; i < n && done < len; i++) {
-        if (skip >= v[i].n) {
-            skip -= v[i].n;
-            continue;
-        }
-        uint32_t take = (uint32_t)min_u64(v[i].n - skip, len - done);
-        ring_put(&c->sq, c->sq.tail + done, v[i].p + skip, take);
-        done += take;
-        skip = 0;
-    }
-    ring_commit(&c->sq, c->sq.tail + done);
-    return done;
-}
-
-/* What the flags of a send ask for at the end of what it wrote, or of the part that fitted. */
-static void chunk_written(struct stack *st, struct env *env, struct tcp *c, uint32_t flags,
-                          bool whole)
-{
-    bool fresh;
-    uint32_t room = chunk_room(st, c, &fresh);
-    bool ends = whole || room == 0;
-    bool forced = fresh && seq_gt(tcp_write_end(c), seq_add(c->pushed_seq, c->snd.wnd_max / 2));
-
-    if ((ends && !(flags & LX_MSG_MORE)) ||
-        forced) { /* MUST-60; Linux, not RFC: each half window */
-        c->psh = true;
-        c->pushed_seq = tcp_write_end(c);
-    }
-    if (UNLIKELY(flags & LX_MSG_OOB) && ends) {
-        tcp_urg_mark(st, env, c);
-    }
-    if (UNLIKELY(flags & LX_MSG_EOR) && whole) {
-        tcp_mark_add(st, env, c, MARK_EOR);
-    }
 }
 
 bool tcp_opening(const struct sock *s)
@@ -378,8 +248,8 @@ bool tcp_opening(const struct sock *s)
 }
 
 /* TCP_FASTOPEN_CONNECT: now the SYN goes. */
-static int64_t send_deferred(struct stack *st, struct env *env, struct tcp *c, const struct span *v,
-                             size_t n, uint32_t flags)
+int64_t tcp_open_deferred(struct stack *st, struct env *env, struct tcp *c, const struct span *v,
+                          size_t n, uint32_t flags)
 {
     struct tcp_first f = {.v = v, .n = n, .waits = !(flags & LX_MSG_DONTWAIT)};
     int err = open_syn(st, env, c, &f);
@@ -388,56 +258,6 @@ static int64_t send_deferred(struct stack *st, struct env *env, struct tcp *c, c
         return err;
     }
     return f.taken ? (int64_t)f.taken : -ERR_INPROGRESS;
-}
-
-int64_t tcp_send(struct stack *st, struct env *env, struct sock *s, const struct span *v, size_t n,
-                 uint32_t flags)
-{
-    struct tcp *c = tcp_of(s);
-    uint64_t total = span_total(v, n);
-    uint64_t done = 0;
-
-    if (c->defer_connect && !s->err) {
-        return send_deferred(st, env, c, v, n, flags);
-    }
-    int64_t err = may_send_now(c);
-    if (err) {
-        c->write_pending = tcp_opening(s) && !(flags & LX_MSG_DONTWAIT);
-        return err;
-    }
-    if (flags & (LX_MSG_OOB | LX_MSG_EOR) && !sock_side(st, env, s)) {
-        return -ERR_NOBUFS;
-    }
-    ring_rewind(&c->sq);
-    c->more = flags & LX_MSG_MORE;
-    if (total) {
-        tcp_chrono_start(c, CHRONO_BUSY, env->now);
-    }
-    if (tcp_unsent(c) < c->snd.mss && tcp_inflight(c) < c->cc.cwnd && !c->tx.lost) {
-        tcp_rate_limited(&c->rate, tcp_inflight(c));
-    }
-    while (done < total) {
-        bool fresh;
-        uint32_t room = chunk_room(st, c, &fresh);
-        uint32_t len = (uint32_t)min_u64(total - done, room);
-        if (len == 0) {
-            break;
-        }
-        if (ring_reserve(&c->sq, st->mem, env, ring_len(&c->sq) + len)) {
-            err = -ERR_NOBUFS;
-            break;
-        }
-        if (fresh) {
-            c->tail_from = tcp_write_end(c);
-            c->psh = false;
-        }
-        done += copy_in(c, v, n, done, len);
-        chunk_written(st, env, c, flags, done == total);
-        tcp_output(st, env, c);
-    }
-    c->more = false;
-    c->nospace = done < total;
-    return done || !total ? (int64_t)done : err ? err : -ERR_AGAIN;
 }
 
 /* ---- RECEIVE */
@@ -538,7 +358,6 @@ static void queue_fin(struct stack *st, struct env *env, struct tcp *c)
         return;
     }
     c->fin_queued = true;
-    c->more = false;
     tcp_output(st, env, c);
 }
 
@@ -578,6 +397,7 @@ void tcp_release_bufs(struct stack *st, struct tcp *c)
 {
     ring_fini(&c->sq, st->mem);
     txq_fini(&c->tx, st->mem);
+    wq_fini(&c->wq, st->mem);
     ranges_fini(&c->ooo, st->mem);
     tcp_mark_drop(st, c);
     c->nrecent = 0;
@@ -761,6 +581,7 @@ static bool marks_fit(struct stack *st, struct tcp *c)
     ok = ring_mark(&c->sq, st->mem) && ok;
     ok = ring_mark(&c->rq, st->mem) && ok;
     ok = txq_mark(&c->tx, st->mem) && ok;
+    ok = wq_mark(&c->wq, st->mem) && ok;
     ok = ranges_mark(&c->ooo, st->mem) && ok;
     return ok;
 }
@@ -771,6 +592,7 @@ static void forget_all(struct tcp *c)
     ring_init(&c->sq, 0);
     ring_init(&c->rq, 0);
     c->tx = (struct txq){0};
+    c->wq = (struct wq){0};
     c->ooo = (struct ranges){0};
     for (int k = 0; k < TT_COUNT; k++) {
         c->due[k] = NEVER;
@@ -786,6 +608,7 @@ static void forget_unsent(struct tcp *c)
 {
     ring_init(&c->sq, 0);
     c->tx = (struct txq){0};
+    c->wq = (struct wq){0};
     c->ooo = (struct ranges){0};
     c->nrecent = 0;
     c->snd.una = c->snd.nxt;

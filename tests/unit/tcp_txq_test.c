@@ -65,7 +65,7 @@ static void is_bounded(void **state)
                          txq_push(&q, heap.mem, &heap.env, seq_of(n * 2), seq_of(n * 2 + 2), 1, n));
         n++;
     }
-    assert_in_range(n, 5000, 6000);
+    assert_in_range(n, 6000, 7000);
     uint32_t splits = 0;
     while (txq_split(&q, heap.mem, &heap.env, splits * 2, seq_of(splits * 2 + 1), 1) == 0) {
         splits++;
