@@ -18,6 +18,7 @@
 
 #include "core/check.h"
 #include "tun/arena.h"
+#include "tun/live_wire.h"
 #include "tun/lock.h"
 #include "tun/pktring.h"
 #include "tun/sysio.h"
@@ -55,7 +56,7 @@ void drive_forked(void)
 static void op_emit(struct env *env, const struct pkt_out *pkt)
 {
     struct session *s = env->ctx;
-    int err = link_send(&s->link, pkt);
+    int err = LIKELY(s->wire == NULL) ? link_send(&s->link, pkt) : live_wire_out(s, env, pkt);
     if (UNLIKELY(s->arena->pkts != NULL)) {
         pktring_out(s->arena->pkts, s->stack, env, pkt, err != 0);
     }
@@ -111,8 +112,7 @@ static void op_looped(struct env *env, const struct pkt_in *pkt)
 const struct env_ops session_ops = {
     .emit = op_emit, .grow = op_grow, .random = op_random, .looped = op_looped};
 
-/* One packet from the link into the stack. */
-static void input(struct session *s, struct env *env, const struct pkt_in *in)
+void drive_input(struct session *s, struct env *env, const struct pkt_in *in)
 {
     struct pktring *r = s->arena->pkts;
     if (LIKELY(r == NULL)) {
@@ -126,6 +126,17 @@ static void input(struct session *s, struct env *env, const struct pkt_in *in)
 
 /* A turn */
 
+/* Over the emulated wire: none of its bytes go anywhere at once. */
+static int take_to_wire(struct session *s, struct env *env)
+{
+    struct pkt_in in;
+    int ret = link_recv(&s->link, scratch, &in);
+    if (ret > 0) {
+        live_wire_in(s, env, &in);
+    }
+    return ret;
+}
+
 /* One packet, if there is one: the bytes of a bulk transfer go where they belong at once. `own`:
  * the program's memory for that stream, or empty. *landed: what it got. */
 static int take_packet(struct session *s, struct env *env, struct sock *likely, struct mspan own,
@@ -135,11 +146,14 @@ static int take_packet(struct session *s, struct env *env, struct sock *likely, 
     struct pkt_in in;
 
     *landed = 0;
+    if (UNLIKELY(s->wire != NULL)) {
+        return take_to_wire(s, env);
+    }
     bool captured = s->arena->pkts != NULL; /* the ring wants a packet in one piece */
     if (LIKELY(!likely) || captured || !place_ready(s->stack, env, likely, own, &pl)) {
         int ret = link_recv(&s->link, scratch, &in);
         if (ret > 0) {
-            input(s, env, &in);
+            drive_input(s, env, &in);
         }
         return ret;
     }
@@ -161,6 +175,9 @@ static void turn_ends(struct session *s, struct env *env, int ret, bool *drained
         if (UNLIKELY(ret == -EBADF)) {
             s->fds_bad = true;
         }
+    }
+    if (UNLIKELY(s->wire != NULL)) {
+        live_wire_move(s, env); /* what arrived before the deadline counts before it */
     }
     if (*drained && env->now >= stack_deadline(s->stack)) {
         stack_expire(s->stack, env);

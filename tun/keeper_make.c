@@ -22,6 +22,7 @@
 #include "core/check.h"
 #include "tun/arena.h"
 #include "tun/keeper.h"
+#include "tun/live_wire.h"
 #include "tun/lock.h"
 #include "tun/netcfg.h"
 #include "tun/pktring.h"
@@ -407,6 +408,7 @@ static struct session_result make_stack(struct session *s)
     memcpy(sc.addr, a->cfg.addr, sizeof sc.addr);
     sc.naddr = a->cfg.naddr;
     lock_clock(&env);
+    at = at ? live_wire_make(s, at) : 0;
     pthread_mutex_lock(&a->lock);
     s->stack = at ? stack_init(a, (uint8_t *)a + at, a->size_max, &sc, &env) : NULL;
     a->stack = s->stack;
@@ -515,6 +517,7 @@ struct session_result keeper_resume(struct keeper *k, const struct order *o,
         return failed(SESSION_BUILD, 0, "compare builds");
     }
     s->stack = s->arena->stack;
+    s->wire = s->arena->wire;
     link_of_fd(&s->link, fds[WELCOME_TUN], s->stack->mtu, s->stack->caps);
     err = make_sockets(s);
     if (!err) {

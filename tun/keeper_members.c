@@ -23,6 +23,7 @@
 #include "core/event.h"
 #include "core/pollset.h"
 #include "tun/keeper.h"
+#include "tun/live_wire.h"
 #include "tun/loop.h"
 #include "tun/sysio.h"
 
@@ -316,7 +317,7 @@ static bool owes(void)
 {
     struct env env;
     session_lock(&the_session, &env);
-    bool yes = stack_owes(the_session.stack);
+    bool yes = stack_owes(the_session.stack) || live_wire_busy(&the_session);
     session_unlock(&the_session, &env);
     return yes;
 }

@@ -36,6 +36,7 @@
 
 #include "core/check.h"
 #include "tun/arena.h"
+#include "tun/live_wire.h"
 #include "tun/pktring.h"
 #include "tun/sysio.h"
 
@@ -167,6 +168,9 @@ static void taken(struct session *s, struct env *env, int err)
     env->tid = my_tid;
     lock_clock(env);
     if (UNLIKELY(err == EOWNERDEAD)) {
+        if (s->wire) {
+            wire_recover(s->wire);
+        }
         stack_recover(s->stack, env);
         s->arena->armed = 0; /* unknown: is set anew when we leave */
         pthread_mutex_consistent(&s->arena->lock);
@@ -213,6 +217,13 @@ static void arm_timer(struct session *s, nsec at)
     s->arena->armed = at;
 }
 
+/* When somebody must come back at the latest. */
+static nsec deadline(const struct session *s)
+{
+    nsec at = stack_deadline(s->stack);
+    return UNLIKELY(s->wire != NULL) ? nsec_min(at, live_wire_deadline(s)) : at;
+}
+
 static void settle(struct session *s, struct env *env)
 {
     struct stack *st = s->stack;
@@ -229,7 +240,10 @@ static void settle(struct session *s, struct env *env)
     while (UNLIKELY(st->signal_head != NULL)) {
         sys3(SYS_kill, stack_next_signal(st), SIGURG, 0);
     }
-    nsec at = stack_deadline(st);
+    if (UNLIKELY(s->wire != NULL)) {
+        live_wire_move(s, env);
+    }
+    nsec at = deadline(s);
     if (UNLIKELY(at <= env->now)) {
         bool
             /* what arrived before the deadline counts before it: no retransmission of what is
@@ -237,7 +251,10 @@ static void settle(struct session *s, struct env *env)
             drained;
         drive_turn(s, env, 0, &drained);
         stack_expire(st, env);
-        at = stack_deadline(st);
+        if (UNLIKELY(s->wire != NULL)) {
+            live_wire_move(s, env);
+        }
+        at = deadline(s);
     }
     if (at < a->armed || a->armed <= env->now) {
         arm_timer(s, at);

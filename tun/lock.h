@@ -15,6 +15,9 @@ int lock_init(struct arena *a);
 /* Reads the clocks into env. Lock held. */
 void lock_clock(struct env *env);
 
+/* One packet from the link, or from the wire before it, into the stack. Lock held. */
+void drive_input(struct session *s, struct env *env, const struct pkt_in *in);
+
 /* The program's thread is in the stack, for the loops to see. Lock held. */
 void drive_seen(struct session *s, const struct env *env);
 

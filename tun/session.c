@@ -181,6 +181,7 @@ static int map_arena(struct session *s, size_t size)
     }
     s->arena = a;
     s->stack = a->stack;
+    s->wire = a->wire;
     return 0;
 }
 

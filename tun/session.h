@@ -20,11 +20,12 @@
 
 #include "core/stack.h"
 #include "tun/link.h"
+#include "tun/wire.h"
 
 #define ARENA_BASE      ((uintptr_t)0x550000000000)
 #define ARENA_MAX       ((size_t)16 << 30)
 #define ARENA_MAGIC     0x6e69646e61747331ull /* "1standin" */
-#define ARENA_STACK     ((size_t)64 << 10)    /* where the stack begins */
+#define ARENA_STACK     ((size_t)64 << 10)    /* where the stack, or the wire before it, begins */
 #define SESSION_NAME    64
 #define STANDIN_FD_BASE 1024
 #define SESSION_TOKEN   33 /* 128 bits in hex, and its end */
@@ -66,6 +67,7 @@ struct session_config {
     char ifname[16];
     uint32_t snaplen; /* of a capture: bytes kept of each packet; 0: no capture */
     struct knobs knobs;
+    struct wire_spec wire; /* impairments between the stack and the TUN; no rules: none */
 };
 
 /* What the keeper writes, and where. */
@@ -98,6 +100,7 @@ struct arena {
     nsec keeper_claimed;   /* when it was raised last */
     struct member member[MEMBERS_MAX];
     struct stack *stack;
+    struct wire *wire;    /* impairments (live_wire.h); NULL: none */
     struct pktring *pkts; /* packets on their way to a capture; NULL: none is made */
 };
 
@@ -107,7 +110,8 @@ _Static_assert(sizeof(struct arena) <= ARENA_STACK, "the stack begins behind it"
 struct session {
     struct arena *arena; /* NULL: not joined */
     struct stack *stack;
-    struct link link; /* the TUN */
+    struct link link;  /* the TUN */
+    struct wire *wire; /* in the arena, before the TUN (live_wire.h); NULL: no impairments */
     int arena_fd;
     int timer_fd;            /* shared: set to the stack's deadline */
     int keeper_fd;           /* connection to the keeper: its end tells us the keeper has gone */

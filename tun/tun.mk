@@ -7,7 +7,8 @@ $(BUILD)/tun/%.o: EXTRA += -D_GNU_SOURCE
 
 # What tells two builds apart: the version, and what lays out the arena. Rewritten only when it changes.
 TUN_ID := $(shell git describe --always 2>/dev/null || echo $(VERSION))-$(shell \
-              cat core/*.h tun/session.h tun/message.h tun/pktring.h | sha256sum | cut -c1-12)
+              cat core/*.h tun/session.h tun/message.h tun/pktring.h tun/wire.h tun/wire_priv.h | sha256sum | \
+              cut -c1-12)
 $(shell mkdir -p $(BUILD)/tun; echo '$(TUN_ID)' | cmp -s - $(BUILD)/tun/build_id.txt || \
         echo '$(TUN_ID)' > $(BUILD)/tun/build_id.txt)
 $(BUILD)/tun/build_id.o: EXTRA += -DSTANDIN_BUILD_ID='"$(TUN_ID)"'

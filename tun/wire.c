@@ -42,11 +42,13 @@ struct wire *wire_init(void *mem, size_t bytes, uint32_t mtu, const struct wire_
 
 static void record(struct wire *w, const struct wire_firing *f, const struct wire_tap *tap)
 {
-    w->firing[w->nfirings % WIRE_FIRINGS_MAX] = *f;
+    struct wire_firing *to = &w->firing[w->nfirings % WIRE_FIRINGS_MAX];
+    *to = *f;
+    to->nth = f->rule < WIRE_RULES_MAX ? ++w->memory[f->rule].fired : 0;
     w->nfirings++;
     w->way[f->dir].counts.fired[f->what]++;
     if (tap && tap->fired) {
-        tap->fired(tap->ctx, f);
+        tap->fired(tap->ctx, to);
     }
 }
 
@@ -57,7 +59,10 @@ void wire_fire(struct wire *w, const struct wire_view *v, nsec now, unsigned rul
                             .pkt = v->no,
                             .offset = v->off,
                             .len = v->plen,
+                            .seq = v->seq,
                             .conn = v->conn ? v->conn->no : 0,
+                            .lport = v->conn ? v->conn->flow.lport : 0,
+                            .rport = v->conn ? v->conn->flow.rport : 0,
                             .dir = v->dir,
                             .rule = (uint8_t)rule,
                             .what = (uint8_t)what,
@@ -72,7 +77,10 @@ void wire_fire_slot(struct wire *w, const struct wire_slot *s, nsec now, unsigne
                             .pkt = s->no,
                             .offset = s->off,
                             .len = s->plen,
+                            .seq = s->seq,
                             .conn = s->conn,
+                            .lport = s->lport,
+                            .rport = s->rport,
                             .dir = s->dir,
                             .rule = (uint8_t)rule,
                             .what = (uint8_t)what,
@@ -99,6 +107,9 @@ static void slot_fill(struct wire_slot *s, const struct wire_view *v)
     s->dir = v->dir;
     s->no = v->no;
     s->conn = v->conn ? v->conn->no : 0;
+    s->lport = v->conn ? v->conn->flow.lport : 0;
+    s->rport = v->conn ? v->conn->flow.rport : 0;
+    s->seq = v->seq;
     s->delay = v->delay;
     s->ordered = v->ordered;
     s->hold_rule = v->hold_rule;

@@ -229,7 +229,11 @@ struct wire_firing {
     uint64_t pkt;    /* the packet's number in its direction, from 1 */
     uint64_t offset; /* of its payload in the stream; 0 for SYN */
     uint32_t len;    /* of its payload */
+    uint32_t seq;    /* TCP: as on the wire */
     uint32_t conn;   /* the connection's number, from 1; 0: none */
+    uint32_t nth;    /* firings of this rule so far, both directions, this one included */
+    uint16_t lport;  /* TCP: the program's port, and its peer's */
+    uint16_t rport;
     uint8_t dir;
     uint8_t rule; /* index; WIRE_RULES_MAX: the wire itself */
     uint8_t what; /* enum wire_fired */

@@ -91,7 +91,9 @@ struct wire_slot {
     uint8_t pick;
     uint32_t plen;
     uint64_t off;
-    uint64_t pad[2];
+    uint32_t seq;
+    uint16_t lport, rport;
+    uint64_t pad;
     uint8_t bytes[];
 };
 
@@ -124,6 +126,7 @@ struct wire_way {
 /* What a rule remembers. */
 struct wire_memory {
     bool bad[WIRE_DIRS]; /* Gilbert-Elliott */
+    uint32_t fired;
     uint64_t drawn[WIRE_DIRS];
     uint64_t bytes; /* RULE_BLACKHOLE */
     nsec since;     /* NEVER: not yet */

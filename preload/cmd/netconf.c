@@ -9,6 +9,7 @@
 #include "netconf.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 #include "core/profile.h"
 #include "core/tcp_cc.h"
 #include "msg.h"
+#include "tun/impair.h"
 #include "tun/pktring.h"
 
 #define SNAPLEN_MIN 60u /* the headers */
@@ -341,10 +343,63 @@ static bool make_snaplen(struct session_config *cfg, const char *text)
     return true;
 }
 
+/* Says what is wrong with the rules, with the place marked below them. */
+static bool bad_rules(const char *what, const char *text, const struct impair_error *err)
+{
+    char lines[512];
+    char *next = NULL;
+    char *line = strtok_r(impair_explain(text, err, lines, sizeof lines), "\n", &next);
+    msg("%s: these rules cannot be read", what);
+    for (; line; line = strtok_r(NULL, "\n", &next)) {
+        msg_more("%s", line);
+    }
+    return false;
+}
+
+static bool add_rules(struct session_config *cfg, const char *what, const char *text)
+{
+    struct impair_error err;
+    return impair_parse(&cfg->wire, text, &err) || bad_rules(what, text, &err);
+}
+
+static bool add_profile(struct session_config *cfg, const char *name)
+{
+    char text[80];
+    snprintf(text, sizeof text, "profile %s", name);
+    return add_rules(cfg, "--profile", text);
+}
+
+/* Profiles first: a rule beside them sees what they leave. */
+static bool make_wire(struct session_config *cfg, const struct options *o)
+{
+    const char *env = getenv("STANDIN_IMPAIR");
+    const char *seed = o->seed ? o->seed : getenv("STANDIN_SEED");
+    long n = 1;
+    for (unsigned i = 0; i < o->nprofile; i++) {
+        if (!add_profile(cfg, o->profile[i])) {
+            return false;
+        }
+    }
+    if (env && o->nimpair + o->nprofile == 0 && !add_rules(cfg, "STANDIN_IMPAIR", env)) {
+        return false;
+    }
+    for (unsigned i = 0; i < o->nimpair; i++) {
+        if (!add_rules(cfg, "--impair", o->impair[i])) {
+            return false;
+        }
+    }
+    if (seed && !number(seed, 0, LONG_MAX, &n)) {
+        msg("--seed %s is not a number from 0 on", seed);
+        return false;
+    }
+    cfg->wire.seed = (uint64_t)n;
+    return true;
+}
+
 bool netconf_make(struct session_config *cfg, const struct options *o)
 {
     memset(cfg, 0, sizeof *cfg);
     return make_addrs(cfg, o) && make_mtu(cfg, o->mtu ? o->mtu : getenv("STANDIN_MTU")) &&
            make_offload(cfg, o->offload ? o->offload : getenv("STANDIN_OFFLOAD")) &&
-           make_snaplen(cfg, o->snaplen) && make_knobs(cfg, o);
+           make_snaplen(cfg, o->snaplen) && make_knobs(cfg, o) && make_wire(cfg, o);
 }

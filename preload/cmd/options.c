@@ -128,6 +128,13 @@ static bool take(struct options *o, int id)
         return keep(o->peer, &o->npeer, "peer");
     case OPTION_SET:
         return keep(o->set, &o->nset, "set");
+    case OPTION_IMPAIR:
+        return keep(o->impair, &o->nimpair, "impair");
+    case OPTION_PROFILE:
+        return keep(o->profile, &o->nprofile, "profile");
+    case OPTION_SEED:
+        o->seed = optarg;
+        return true;
     case OPTION_MTU:
         o->mtu = optarg;
         return true;

@@ -33,6 +33,12 @@
     OPTION(FILTER, "filter", 'e', "FILTER", VERB_TRACE, "which events, as for --trace")           \
     OPTION(PAST, "past", 0, NULL, VERB_TRACE,                                                     \
            "what the session still remembers, and no more: for one that hangs or has died")       \
+    OPTION(IMPAIR, "impair", 0, "RULES", VERB_RUN,                                                \
+           "an emulated wire: 'delay 20ms; loss 1%; out: drop data#3'; may be repeated")          \
+    OPTION(PROFILE, "profile", 0, "NAME", VERB_RUN,                                               \
+           "a named network or middlebox: 3g, dsl, wifi, starlink, pmtu-blackhole, ...")          \
+    OPTION(SEED, "seed", 0, "N", VERB_RUN,                                                        \
+           "of the emulated wire: the same one, the same faults (1)")                             \
     OPTION(WAIT, "wait", 0, NULL, VERB_RUN,                                                       \
            "wait for the whole family, daemons too, not only for the program")                    \
     OPTION(VERBOSE, "verbose", 'v', NULL, VERB_RUN, "say on stderr what is done")                 \
@@ -62,6 +68,11 @@ struct options {
     unsigned npeer;
     const char *set[OPTION_REPEAT_MAX];
     unsigned nset;
+    const char *impair[OPTION_REPEAT_MAX];
+    unsigned nimpair;
+    const char *profile[OPTION_REPEAT_MAX];
+    unsigned nprofile;
+    const char *seed;    /* NULL: not given */
     const char *mtu;     /* NULL: not given */
     const char *offload; /* NULL: not given */
     const char *pcap;    /* NULL: not given */

@@ -16,6 +16,7 @@
 #include "msg.h"
 #include "netconf.h"
 #include "place.h"
+#include "tun/impair.h"
 #include "tun/session.h"
 
 #define SESSION_VARIABLE "STANDIN_SESSION"
@@ -155,6 +156,11 @@ static void say_session(const struct session *s)
     for (uint32_t i = 0; i < cfg->naddr; i++) {
         msg("  the stack is %s/%u", addr_text(&cfg->addr[i].addr, text), cfg->addr[i].bits);
     }
+    for (uint32_t i = 0; i < cfg->wire.nrules; i++) {
+        char rule[IMPAIR_RULE_MAX];
+        msg("  rule %u, seed %llu: %s", i + 1, (unsigned long long)cfg->wire.seed,
+            impair_print(&cfg->wire.rule[i], rule));
+    }
     for (uint32_t i = 0; i < cfg->npeer; i++) {
         msg("  the kernel is %s/%u", addr_text(&cfg->peer[i].addr, text), cfg->peer[i].bits);
     }
@@ -206,7 +212,8 @@ static bool check_old(const struct options *o, const char *text)
 
 static bool asks_for_own(const struct options *o)
 {
-    return o->naddr || o->npeer || o->nset || o->mtu || o->offload || o->pcap;
+    return o->naddr || o->npeer || o->nset || o->mtu || o->offload || o->pcap || o->nimpair ||
+           o->nprofile || o->seed;
 }
 
 bool start_joins(const struct options *o)
