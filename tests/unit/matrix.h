@@ -20,6 +20,7 @@
 
 #define CONNECT_                                               \
     "0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3\n"            \
+    "+0 bind(3, ..., ...) = 0\n"                               \
     "+0 fcntl(3, F_SETFL, O_RDWR|O_NONBLOCK) = 0\n"            \
     "+0 connect(3, ..., ...) = -1 EINPROGRESS (In progress)\n" \
     "+0 > S 0:0(0) <...>\n"
@@ -47,7 +48,7 @@ static const char *const matrix_lead[TCP_STATES] = {
     [TCP_CLOSED] = "0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3\n",
     [TCP_LISTEN] = LISTEN_,
     [TCP_SYN_SENT] = CONNECT_,
-    [TCP_SYN_RCVD] = LISTEN_ "+.01 < S 0:0(0) win 65535 <mss 1000>\n"
+    [TCP_SYN_RCVD] = LISTEN_ "+0 < S 0:0(0) win 65535 <mss 1000>\n"
                              "+0 > S. 0:0(0) ack 1 <...>\n",
     [TCP_ESTABLISHED] = ESTABLISHED_,
     [TCP_FIN_WAIT_1] = FIN_WAIT_1_,
