@@ -92,6 +92,20 @@ static void open_all(void)
     }
 }
 
+/* One packet brings out few, and a reset none. RFC 9293 3.10.7.1. */
+static void judge_answers(bool was_reset)
+{
+    const struct lone_pkt *k;
+    struct tcp_seg s;
+
+    CHECK(host.nout <= 40);
+    while (was_reset && (k = lone_take(&host)) != NULL) {
+        size_t at = k->p[0] >> 4 == 4 ? 20 : 40;
+        CHECK(tcp_seg_parse(&s, k->p + at, k->len - at) == DROP_NONE);
+        CHECK(!(s.flags & TCP_RST));
+    }
+}
+
 static void shaped(struct bytes *b, uint8_t to)
 {
     struct peer p = peers[to % PEERS];
@@ -112,6 +126,7 @@ static void shaped(struct bytes *b, uint8_t to)
     s.opt = opt;
     s.len = extra & 0x08 ? take16(b) % 2000 : extra & 7;
     peer_send(&p, &s);
+    judge_answers(s.flags & TCP_RST);
 }
 
 static void raw(struct bytes *b, bool mend)

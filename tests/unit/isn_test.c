@@ -137,6 +137,18 @@ static void ports_show_no_order(void **state)
     free(h);
 }
 
+/* RFC 7323 5.4: the clock of timestamps begins elsewhere for each connection. */
+static void timestamp_clocks_differ(void **state)
+{
+    uint32_t bucket[256] = {0};
+    (void)state;
+    for (uint32_t i = 0; i < MANY; i++) {
+        struct flow f = flow_of(i);
+        bucket[isn_ts_offset(secret, &f) >> 24]++;
+    }
+    assert_true(chi2(bucket, MANY) < CHI2_MAX);
+}
+
 /* RFC 6056 3.3: towards one destination each port comes once, whatever the size of the range. */
 static void ports_come_once(void **state)
 {
@@ -160,6 +172,7 @@ int main(void)
         cmocka_unit_test(moves_with_the_clock),
         cmocka_unit_test(nothing_can_be_computed_from_outside),
         cmocka_unit_test(handshakes_show_nothing),
+        cmocka_unit_test(timestamp_clocks_differ),
         cmocka_unit_test(ports_come_once),
         cmocka_unit_test(ports_show_no_order),
     };
