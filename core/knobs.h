@@ -65,7 +65,7 @@
     KNOB(tcp_tso_rtt_log, 9, 0, 31, "log2 us")                        \
     KNOB(tcp_pacing_ss_ratio, 200, 0, 1000, "%")                      \
     KNOB(tcp_pacing_ca_ratio, 120, 0, 1000, "%")                      \
-    KNOB(tcp_congestion_control, 1, 0, 1, "algorithm")                \
+    KNOB(tcp_congestion_control, 1, 0, 3, "algorithm")                \
     KNOB(tcp_no_metrics_save, 0, 0, 1, "bool")                        \
     KNOB(tcp_autocorking, 1, 0, 1, "bool")                            \
     KNOB(ip_default_ttl, 64, 1, 255, "hops")                          \

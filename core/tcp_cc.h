@@ -23,10 +23,11 @@
 
 #include "nsec.h"
 #include "seq.h"
+#include "tcp_bbr.h"
 #include "tcp_hystart.h"
 #include "tcp_rate.h"
 
-enum tcp_cc_algo { CC_RENO, CC_CUBIC, CC_ALGOS };
+enum tcp_cc_algo { CC_RENO, CC_CUBIC, CC_DCTCP, CC_BBR, CC_ALGOS };
 
 /* Linux's names and numbers for where loss recovery stands (tcpi_ca_state). */
 enum tcp_ca { CA_OPEN, CA_DISORDER, CA_CWR, CA_RECOVERY, CA_LOSS };
@@ -58,6 +59,15 @@ struct cubic {
     struct cubic_epoch undo; /* what the last reduction ended */
 };
 
+/* RFC 8257. */
+struct dctcp {
+    uint32_t acked;  /* segments, in this window */
+    uint32_t marked; /* and those of them that had met congestion */
+    uint32_t loss_cwnd;
+    seq window_end;
+    uint16_t alpha; /* of 1024 */
+};
+
 struct tcp_cc {
     uint8_t algo; /* enum tcp_cc_algo */
     uint32_t cwnd;
@@ -68,6 +78,8 @@ struct tcp_cc {
     uint64_t pacing_rate; /* bytes per second; 0: not known yet */
     union {               /* the algorithm's own: bounded, so that an idle connection stays small */
         struct cubic cubic;
+        struct dctcp dctcp;
+        struct bbr bbr;
     } u;
 };
 
@@ -82,10 +94,13 @@ struct cc_ack {
     uint32_t inflight; /* segments, after this ACK */
     uint32_t prior_inflight;
     uint16_t mss;
-    uint8_t ca_state; /* enum tcp_ca */
-    bool ece;         /* it carries the peer's echo of congestion */
+    uint8_t ca_state;  /* enum tcp_ca */
+    bool ece;          /* it carries the peer's echo of congestion */
+    bool cwnd_limited; /* the window held the sender back lately */
+    uint32_t marked;   /* of `acked`: had met congestion (RFC 8257) */
+    uint32_t burst;    /* segments that leave together */
     const struct rate_sample *rate;
-    const struct tcp_rate *total;
+    struct tcp_rate *total;
 };
 
 /* A transmission that is now thought lost. */
@@ -99,8 +114,11 @@ struct cc_lost {
 
 struct cc_setup {
     nsec now;
-    uint32_t cwnd;   /* the initial window */
-    seq nxt;         /* SND.NXT */
+    uint32_t cwnd;      /* the initial window */
+    seq nxt;            /* SND.NXT */
+    nsec srtt;          /* 0: none yet */
+    uint32_t delivered; /* struct tcp_rate's */
+    uint16_t mss;
     uint8_t hystart; /* knob user_hystart */
 };
 
@@ -111,17 +129,22 @@ enum {
     CC_ECN = 2,
 };
 
+#define CC_INFO_WORDS 5 /* the largest of Linux's union tcp_cc_info */
+
 struct cc_ops {
     const char *name; /* Linux's, at most 15 characters */
     uint8_t flags;
     void (*init)(struct tcp_cc *cc, const struct cc_setup *how);
-    /* Grow; called only while the window holds the sender back, and not in recovery. */
+    /* Grow; called only while the window holds the sender back, and not in recovery. Not NULL
+     * without `control`. */
     void (*on_ack)(struct tcp_cc *cc, const struct cc_ack *ack);
 
     /* The rest may be NULL. */
 
     /* Every ACK that carried a round-trip sample. */
     void (*on_sample)(struct tcp_cc *cc, const struct cc_ack *ack);
+    /* Every ACK that delivered something. */
+    void (*on_delivery)(struct tcp_cc *cc, const struct cc_ack *ack);
     /* Every ACK: sets cwnd by itself, in every state; then on_ack is not called, nor does
      * Proportional Rate Reduction move the window. */
     void (*control)(struct tcp_cc *cc, const struct cc_ack *ack);
@@ -131,20 +154,26 @@ struct cc_ops {
     void (*on_rto)(struct tcp_cc *cc);
     /* The last on_loss was for nothing; cwnd and ssthresh have been restored. */
     void (*on_undo)(struct tcp_cc *cc);
+    /* Each transmission thought lost. */
     void (*on_lost)(struct tcp_cc *cc, const struct cc_lost *lost);
     /* The state of recovery becomes `to` (enum tcp_ca). */
     void (*on_ca)(struct tcp_cc *cc, uint8_t to);
     /* Something is sent after nothing was in flight; the last was sent `idle` ago. */
-    void (*on_restart)(struct tcp_cc *cc, nsec idle, nsec now);
+    void (*on_restart)(struct tcp_cc *cc, const struct tcp_rate *total, nsec idle, nsec now);
+    /* TCP_CC_INFO: Linux's structure for it. Returns its length in bytes. */
+    size_t (*info)(const struct tcp_cc *cc, uint32_t out[CC_INFO_WORDS]);
 };
 
 /* A process-private table, indexed by enum tcp_cc_algo: nothing of it is stored in the arena. */
 const struct cc_ops *tcp_cc_ops(uint8_t algo);
 
-/* By Linux's name ("reno", "cubic"); -1: unknown. */
+/* By Linux's name ("reno", "cubic", "dctcp", "bbr"); -1: unknown. */
 int tcp_cc_find(const char *name, size_t len);
 
 void tcp_cc_init(struct tcp_cc *cc, uint8_t algo, const struct cc_setup *how);
+
+/* Reno's growth, for others. */
+void tcp_reno_on_ack(struct tcp_cc *cc, const struct cc_ack *ack);
 
 /* Slow start by `acked` segments up to ssthresh; returns what is left over (RFC 5681 3.1, RFC
  * 3465). */
@@ -160,5 +189,7 @@ static inline bool tcp_cc_in_slow_start(const struct tcp_cc *cc)
 
 extern const struct cc_ops tcp_reno;
 extern const struct cc_ops tcp_cubic;
+extern const struct cc_ops tcp_dctcp;
+extern const struct cc_ops tcp_bbr;
 
 #endif

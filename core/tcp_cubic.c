@@ -193,8 +193,9 @@ static void cubic_on_undo(struct tcp_cc *cc)
     cc->u.cubic.ep = cc->u.cubic.undo;
 }
 
-static void cubic_on_restart(struct tcp_cc *cc, nsec idle, nsec now)
+static void cubic_on_restart(struct tcp_cc *cc, const struct tcp_rate *total, nsec idle, nsec now)
 {
+    (void)total;
     struct cubic_epoch *e = &cc->u.cubic.ep;
 
     if (!e->on || idle <= 0) {

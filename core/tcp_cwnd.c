@@ -15,6 +15,9 @@ void tcp_cc_start(const struct stack *st, struct tcp *c, uint8_t algo, uint32_t 
         .now = now,
         .cwnd = cwnd,
         .nxt = c->snd.nxt,
+        .srtt = c->rtt.srtt,
+        .delivered = c->rate.delivered,
+        .mss = c->snd.mss,
         .hystart = (uint8_t)st->knobs.user_hystart,
     };
     bool paced = c->cc.paced;
@@ -71,11 +74,17 @@ void tcp_cc_acked(struct stack *st, const struct env *env, struct tcp *c, struct
         .mss = c->snd.mss,
         .ca_state = c->ca_state,
         .ece = a->ece,
+        .cwnd_limited = a->cwnd_limited,
+        .marked = a->ece ? a->delivered : 0,
+        .burst = tcp_tso_segs(st, c, c->snd.mss, 64000),
         .rate = &a->rate,
         .total = &c->rate,
     };
     if (a->rtt && ops->on_sample) {
         ops->on_sample(&c->cc, &ack);
+    }
+    if (ops->on_delivery) {
+        ops->on_delivery(&c->cc, &ack);
     }
     if (ops->control) {
         ops->control(&c->cc, &ack);

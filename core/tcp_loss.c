@@ -418,7 +418,7 @@ static void judge_probe(struct stack *st, struct env *env, struct tcp *c, struct
     }
     if (repaired && c->ca_state == CA_OPEN) {
         begin_reduction(c); /* the probe repaired a loss nobody reported */
-        c->cc.cwnd = c->cc.ssthresh;
+        c->cc.cwnd = min_u32(c->cc.cwnd, c->cc.ssthresh);
         tcp_tell_cwnd(st, env, c, CWND_STATE);
     }
 }

@@ -265,8 +265,9 @@ int tcp_getopt(struct stack *st, struct env *env, struct sock *s, int name, void
         return tfo_get_key(st, c, val, len);
     }
     if (name == LX_TCP_CC_INFO) {
-        *len = 0;
-        return 0;
+        uint32_t words[CC_INFO_WORDS] = {0};
+        const struct cc_ops *ops = tcp_cc_ops(c->cc.algo);
+        return give(val, len, words, ops->info ? ops->info(&c->cc, words) : 0);
     }
     int err = get_int(st, c, name, &v);
     return err ? err : give(val, len, &v, sizeof v);

@@ -12,6 +12,8 @@
 static const struct cc_ops *const algos[] = {
     [CC_RENO] = &tcp_reno,
     [CC_CUBIC] = &tcp_cubic,
+    [CC_DCTCP] = &tcp_dctcp,
+    [CC_BBR] = &tcp_bbr,
 };
 
 const struct cc_ops *tcp_cc_ops(uint8_t algo)
@@ -71,7 +73,7 @@ static void reno_init(struct tcp_cc *cc, const struct cc_setup *how)
     (void)how;
 }
 
-static void reno_on_ack(struct tcp_cc *cc, const struct cc_ack *ack)
+void tcp_reno_on_ack(struct tcp_cc *cc, const struct cc_ack *ack)
 {
     uint32_t acked = ack->acked;
 
@@ -93,6 +95,6 @@ static uint32_t reno_on_loss(struct tcp_cc *cc)
 const struct cc_ops tcp_reno = {
     .name = "reno",
     .init = reno_init,
-    .on_ack = reno_on_ack,
+    .on_ack = tcp_reno_on_ack,
     .on_loss = reno_on_loss,
 };

@@ -400,7 +400,7 @@ static void send_new(struct stack *st, struct env *env, struct tcp *c, uint32_t 
         end = seq_add(end, 1);
     }
     if (n && c->tx.n == 0 && tcp_cc_ops(c->cc.algo)->on_restart) {
-        tcp_cc_ops(c->cc.algo)->on_restart(&c->cc, env->now - c->snd_at, env->now);
+        tcp_cc_ops(c->cc.algo)->on_restart(&c->cc, &c->rate, env->now - c->snd_at, env->now);
     }
     if (txq_push(&c->tx, st->mem, env, c->snd.nxt, end, segs, env->now)) {
         return; /* no memory: the persist timer or the next ACK tries again */

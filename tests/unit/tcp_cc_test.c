@@ -101,7 +101,9 @@ static void names(void **state)
     assert_int_equal(CC_RENO, tcp_cc_find("reno", 4));
     assert_int_equal(CC_CUBIC, tcp_cc_find("cubic", 5));
     assert_int_equal(-1, tcp_cc_find("cubi", 4));
-    assert_int_equal(-1, tcp_cc_find("bbr", 3));
+    assert_int_equal(CC_BBR, tcp_cc_find("bbr", 3));
+    assert_int_equal(CC_DCTCP, tcp_cc_find("dctcp", 5));
+    assert_int_equal(-1, tcp_cc_find("vegas", 5));
 }
 
 int main(void)

@@ -194,7 +194,7 @@ static void idle_time_does_not_count(void **state)
     struct flow g = f;
     round_trip(&f);
     g.now += 600 * SEC;
-    tcp_cubic.on_restart(&g.cc, 600 * SEC, g.now);
+    tcp_cubic.on_restart(&g.cc, &(struct tcp_rate){0}, 600 * SEC, g.now);
     round_trip(&g);
     assert_in_range(g.cc.cwnd, f.cc.cwnd - 1, f.cc.cwnd + 1);
 }
