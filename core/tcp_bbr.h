@@ -35,8 +35,9 @@ enum bbr_ack_phase {
     BBR_ACKS_PROBE_STOPPING,
 };
 
-#define BBR_INF      UINT32_MAX
-#define BBR_BW_UNIT  16u /* bandwidths are counted in this many bytes per second: 0.5 Tb/s at most */
+#define BBR_INF UINT32_MAX
+/* Bandwidths are counted in this many bytes per second: up to half a terabit. */
+#define BBR_BW_UNIT  16u
 #define BBR_UNIT     256u /* gains and factors are parts of this */
 #define BBR_MIN_PIPE 4u   /* segments, MinPipeCwnd */
 
