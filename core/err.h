@@ -95,6 +95,7 @@ enum err {
     DROP(TCP_SYN, "SYN in a synchronized state")               \
     DROP(TCP_BACKLOG, "accept queue full")                     \
     DROP(TCP_SYN_QUEUE, "SYN queue full")                      \
+    DROP(TCP_DEFER, "data must come first: TCP_DEFER_ACCEPT")  \
     DROP(TCP_CLOSED, "connection closed")                      \
     DROP(TCP_OLD, "old duplicate")                             \
     DROP(TCP_MEMORY, "no memory for out-of-order data")        \

@@ -226,6 +226,22 @@ static bool tell_tcp(struct stack *st, struct env *env, struct sock *s, const st
     return used;
 }
 
+/* A connection that is half open, and no socket yet. */
+static bool tell_req(struct stack *st, const struct quote *q)
+{
+    struct tcp_req *r = tcp_req_find(st, &q->flow);
+    be32 number;
+    memcpy(number.b, q->upper + 4, sizeof number.b);
+    bool over = q->type == V4_PARAM || q->type == V4_TIME ||
+                (q->type == V4_UNREACH && q->code <= 1); /* Linux: tcp_v4_err, tcp_v6_err */
+    if (q->ip->v6) {
+        over = q->type == V6_PARAM ||
+               (q->type == V6_UNREACH && q->code != 0 && q->code != 2 && q->code != 3);
+    }
+
+    return r && tcp_req_icmp(st, r, seq_of(be32_get(number)), over);
+}
+
 static void tell_dgram(struct stack *st, struct env *env, struct sock *s, const struct quote *q)
 {
     struct meaning m = meaning_of(q);
@@ -271,6 +287,9 @@ static void error_input(struct stack *st, struct env *env, const struct ip_hdr *
         s = ip_is_local(st, &q.flow.laddr) ? quote_sock(st, &q) : NULL;
     }
     record(st, env, EV_ICMP_IN, s ? s->obj.id : 0, h, ip->v6, ip->payload_len);
+    if (!s && q.proto == LX_IPPROTO_TCP && tell_req(st, &q)) {
+        return;
+    }
     if (!s) {
         drop(st, env, DROP_ICMP_QUOTE, ip);
         st->stats.IcmpInErrors++;

@@ -58,6 +58,7 @@ static void secrets_draw(struct stack *st, struct env *env)
     env->ops->random(env, st->isn_secret, sizeof st->isn_secret);
     env->ops->random(env, st->ts_secret, sizeof st->ts_secret);
     env->ops->random(env, st->port_secret, sizeof st->port_secret);
+    env->ops->random(env, st->cookie_secret, sizeof st->cookie_secret);
     env->ops->random(env, &st->ip_id, sizeof st->ip_id);
     env->ops->random(env, &st->port_seq, sizeof st->port_seq);
 }
@@ -100,9 +101,10 @@ struct stack *stack_init(void *base, void *at, size_t size_max, const struct sta
         [MEM_TFO] = sizeof(struct tfo_listener),
         [MEM_MEMBER] = sizeof(struct mcast_member),
         [MEM_MARK] = sizeof(struct mark),
+        [MEM_REQ] = sizeof(struct tcp_req),
     };
     st->mem = mem_init(base, (uint8_t *)at + own + ring, size_max, sizes, cfg->mem_limit, env);
-    if (!st->mem || demux_init(st, env) != 0) {
+    if (!st->mem || demux_init(st, env) != 0 || tcp_req_init(st, env) != 0) {
         return NULL;
     }
     st->magic = STACK_MAGIC;
@@ -308,6 +310,9 @@ static void fire(struct stack *st, struct env *env, struct timer *t)
     case TIMER_MCAST:
         igmp_timer(st, env);
         break;
+    case TIMER_REQ:
+        tcp_req_expire(st, env);
+        break;
     default:
         tcp_timer(st, env, t);
     }
@@ -342,6 +347,7 @@ static void indices_clear(struct stack *st)
     timer_init(&st->pmtu_timer);
     st->pmtu_timer.owner = TIMER_PMTU;
     mcast_init(st);
+    st->reqs = (struct tcp_reqs){0};
     st->demux.conn = NULL;
     st->demux.bind = NULL;
     st->demux.last = NULL;

@@ -31,6 +31,7 @@
 #include "sock.h"
 #include "stats.h"
 #include "tcp_fastopen.h"
+#include "tcp_req.h"
 #include "timer.h"
 
 #define STACK_MAGIC     UINT64_C(0x314e4944544e4153)
@@ -42,7 +43,13 @@
 #define STACK_ICMP_HASH 64u
 
 /* What a struct timer lies in (its field `owner`); every other value is a connection's. */
-enum timer_owner { TIMER_TCP = 0, TIMER_FRAG = 0xf0, TIMER_PMTU = 0xf1, TIMER_MCAST = 0xf2 };
+enum timer_owner {
+    TIMER_TCP = 0,
+    TIMER_FRAG = 0xf0,
+    TIMER_PMTU = 0xf1,
+    TIMER_MCAST = 0xf2,
+    TIMER_REQ = 0xf3
+};
 
 /* An address of ours and the subnet it is in. */
 struct ifaddr {
@@ -121,6 +128,7 @@ struct stack {
     uint8_t isn_secret[16];
     uint8_t ts_secret[16];
     uint8_t port_secret[16];
+    uint8_t cookie_secret[16];
     uint32_t ip_id;
     uint32_t port_seq;
 
@@ -131,6 +139,7 @@ struct stack {
     struct timer pmtu_timer;
 
     struct tfo tfo; /* tcp_fastopen.c */
+    struct tcp_reqs reqs;
 
     struct mcast_group mcast[MCAST_GROUPS_MAX];
     struct mcast_proto igmp, mld;

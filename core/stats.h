@@ -68,6 +68,9 @@
     STAT(TcpFastOpenListenOverflow) \
     STAT(TcpFastOpenCookieReqd)     \
     STAT(TcpFastOpenBlackhole)      \
+    STAT(TcpSyncookiesSent)         \
+    STAT(TcpSyncookiesRecv)         \
+    STAT(TcpSyncookiesFailed)       \
     STAT(Recoveries)
 
 struct stats {

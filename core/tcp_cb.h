@@ -67,7 +67,7 @@ struct tcp {
     bool want_ack     : 1; /* on the flush list: acknowledge */
     bool in_flush     : 1;
     bool in_accept    : 1; /* established child in its parent's accept queue */
-    bool half_open    : 1; /* child counted in its parent's SYN queue */
+    bool half_open    : 1; /* child that a request is just becoming */
     bool fin_ahead    : 1; /* a FIN waits behind a hole, at fin_ahead_seq */
     bool pushed       : 1; /* the last data had PSH */
     bool cwnd_limited : 1; /* the window, not the program, held us back lately */
@@ -214,10 +214,10 @@ struct tcp {
     int32_t user_timeout_ms;
     int32_t linger2_s; /* 0: the stack's; -1: none */
     int32_t syncnt;
-    int32_t defer_accept_s;
     uint32_t notsent_lowat; /* bytes; 0: the stack's */
     uint32_t window_clamp;
     uint16_t user_mss;
+    uint8_t defer_tries; /* TCP_DEFER_ACCEPT, in timeouts of a request */
 
     /* how large a packet the path takes: tcp_mtu.c */
     struct {
@@ -232,9 +232,9 @@ struct tcp {
     struct tcp *parent;
     struct tfo_listener *fo;     /* owned; NULL: it has none */
     struct tcp *q_next, *q_prev; /* among the parent's half-open or accept queue */
-    struct tcp *half_head, *half_tail;
     struct tcp *acc_head, *acc_tail;
-    uint32_t nhalf, nacc, backlog;
+    uint32_t nhalf, nyoung; /* requests, and those not yet sent a second SYN-ACK */
+    uint32_t nacc, backlog;
 
     struct tcp *flush_next;
 
@@ -342,6 +342,8 @@ void tcp_tell_reply(struct stack *st, const struct env *env, const struct tcp_se
 void tcp_tell_in(struct stack *st, const struct env *env, const struct tcp *c,
                  const struct tcp_seg *seg);
 /* The segment that came last was not used; counts it too. */
+void tcp_tell_req(struct stack *st, const struct env *env, const struct tcp_req *r,
+                  const struct tcp_seg *seg, enum event_kind kind, enum tx_reason why);
 void tcp_tell_drop(struct stack *st, const struct env *env, uint32_t sock_id,
                    const struct tcp_seg *seg, enum drop why);
 void tcp_tell_state(struct stack *st, const struct env *env, const struct tcp *c,
@@ -409,6 +411,13 @@ uint32_t tcp_snd_limit(const struct stack *st, const struct tcp *c);
 uint32_t tcp_unsent_limit(const struct stack *st, const struct tcp *c);
 
 /* ---- tcp_rcvbuf.c */
+/* What we announce when a connection opens. `mss`: of a segment, options taken off. */
+struct tcp_offer {
+    uint32_t clamp; /* what the buffer allows */
+    uint32_t lim;   /* what we dare to announce first */
+    uint8_t scale;
+};
+struct tcp_offer tcp_rcv_offer(const struct stack *st, const struct tcp *c, uint32_t mss, bool ws);
 /* Window, buffers and first numbers when the connection opens. */
 void tcp_rcv_init(struct stack *st, struct tcp *c);
 /* In-order text has arrived; the program has taken some. */
@@ -553,9 +562,13 @@ void tcp_fill_info(const struct stack *st, const struct tcp *c, struct lx_tcp_in
 
 /* ---- tcp_listen.c */
 enum drop tcp_listen_in(struct stack *st, struct env *env, struct tcp *l, const struct ip_hdr *ip,
-                        const struct tcp_seg *seg);
-/* A child's handshake is complete: SYN queue -> accept queue. False: the accept queue is full. */
-bool tcp_listen_complete(struct stack *st, struct env *env, struct tcp *child);
+                        struct tcp_seg *seg);
+/* The acknowledgment of a request's SYN-ACK: makes the child and lets it take the segment. *full:
+ * no place or memory; the request may wait. */
+enum drop tcp_listen_child(struct stack *st, struct env *env, struct tcp_req *r,
+                           const struct ip_hdr *ip, struct tcp_seg *seg, bool *full);
+/* A child's handshake is complete: to the accept queue. */
+void tcp_listen_complete(struct stack *st, struct tcp *child);
 /* A child in a queue of its parent goes away. */
 void tcp_listen_forget(struct stack *st, struct tcp *child);
 /* The listener closes: its children are reset. */
@@ -572,6 +585,9 @@ void tcp_place_take(struct tcp *c, const struct tcp_seg *seg);
 void tcp_arrives(struct stack *st, struct env *env, struct tcp *c, const struct ip_hdr *ip,
                  struct tcp_seg *seg);
 void tcp_established(struct stack *st, struct env *env, struct tcp *c);
+/* SEGMENT ARRIVES, by state; it has been told. */
+enum drop tcp_take(struct stack *st, struct env *env, struct tcp *c, const struct ip_hdr *ip,
+                   struct tcp_seg *seg);
 
 /* ---- tcp_urg.c; where the side object is not asked for, the caller has seen that there is one */
 /* What has been written so far ends with an urgent byte. 0, or -ERR_NOBUFS. */
@@ -621,6 +637,7 @@ void tcp_release_bufs(struct stack *st, struct tcp *c);
 void tcp_enter_time_wait(struct stack *st, struct env *env, struct tcp *c);
 /* The MSS we announce, from the MTU towards the peer. */
 void tcp_open_mss(const struct stack *st, struct tcp *c);
+uint16_t tcp_adv_mss(const struct stack *st, const struct tcp *c, const struct addr *raddr);
 /* TCP_FASTOPEN_CONNECT: the SYN that waited for the first data goes, with it. */
 int64_t tcp_open_deferred(struct stack *st, struct env *env, struct tcp *c, const struct span *v,
                           size_t n, uint32_t flags);

@@ -110,6 +110,28 @@ void tcp_tell_in(struct stack *st, const struct env *env, const struct tcp *c,
     event_end(st->events);
 }
 
+/* A request has its listener's number: it has none of its own. */
+void tcp_tell_req(struct stack *st, const struct env *env, const struct tcp_req *r,
+                  const struct tcp_seg *seg, enum event_kind kind, enum tx_reason why)
+{
+    struct event *ev = event_begin(st->events, env, kind);
+    bool in = kind == EV_SEG_IN;
+
+    ev->sock_id = r->parent->s.obj.id;
+    ev->why = (uint8_t)why;
+    ev->proto = LX_IPPROTO_TCP;
+    ev->u.seg.seq = seq_dist(in ? r->irs : r->iss, seg->seq);
+    ev->u.seg.ack = seg->flags & TCP_ACK ? seq_dist(in ? r->iss : r->irs, seg->ack) : 0;
+    ev->u.seg.wnd = seg->wnd;
+    ev->u.seg.state = TCP_SYN_RCVD;
+    tell_seg(ev, seg);
+    if (in) {
+        ev->lport = seg->dport;
+        ev->rport = seg->sport;
+    }
+    event_end(st->events);
+}
+
 void tcp_tell_drop(struct stack *st, const struct env *env, uint32_t sock_id,
                    const struct tcp_seg *seg, enum drop why)
 {

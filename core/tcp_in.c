@@ -115,7 +115,7 @@ static bool echo_is_ours(const struct tcp *c, const struct tcp_seg *seg, nsec no
 /* The connection is there. Linux, not RFC: a send waits and will carry the acknowledgment. */
 static void opened_for_writer(struct stack *st, struct env *env, struct tcp *c)
 {
-    if (c->write_pending && c->want_ack) {
+    if ((c->write_pending || c->defer_tries) && c->want_ack) {
         c->want_ack = false;
         c->ato = (nsec)st->knobs.user_delack_min_ms * MSEC;
         tcp_enter_quickack(c, 16);
@@ -362,13 +362,7 @@ static enum drop ack_syn_rcvd(struct stack *st, struct env *env, struct tcp *c,
         tcp_reply_rst(st, env, ip, seg);
         return DROP_TCP_ACK;
     }
-    if (!tcp_listen_complete(st, env, c)) {
-        if (st->knobs.tcp_abort_on_overflow) {
-            tcp_reply_rst(st, env, ip, seg);
-            tcp_done(st, env, c, ERR_CONNABORTED);
-        }
-        return DROP_TCP_BACKLOG;
-    }
+    tcp_listen_complete(st, c);
     syn_acked(st, env, c);
     c->snd.wnd = (uint32_t)seg->wnd << c->snd.scale;
     c->snd.wnd_max = c->passive ? c->snd.wnd : max_u32(c->snd.wnd_max, c->snd.wnd);
@@ -569,8 +563,8 @@ static enum drop in_synchronized(struct stack *st, struct env *env, struct tcp *
 
 /* ---- entry */
 
-static enum drop by_state(struct stack *st, struct env *env, struct tcp *c, const struct ip_hdr *ip,
-                          struct tcp_seg *seg)
+enum drop tcp_take(struct stack *st, struct env *env, struct tcp *c, const struct ip_hdr *ip,
+                   struct tcp_seg *seg)
 {
     bool reuse = false;
 
@@ -598,12 +592,18 @@ static enum drop by_state(struct stack *st, struct env *env, struct tcp *c, cons
     }
 }
 
-static struct tcp *find(struct stack *st, const struct ip_hdr *ip, const struct tcp_seg *seg)
+/* The connection, or *req, or the listener. */
+static struct tcp *find(struct stack *st, const struct ip_hdr *ip, const struct tcp_seg *seg,
+                        struct tcp_req **req)
 {
     struct flow f = {.laddr = ip->dst, .raddr = ip->src, .lport = seg->dport, .rport = seg->sport};
     struct sock *s = demux_conn(st, LX_IPPROTO_TCP, &f);
 
     if (!s) {
+        *req = tcp_req_find(st, &f);
+        if (*req) {
+            return NULL;
+        }
         s = demux_bound(st, LX_IPPROTO_TCP, &f);
         if (s && tcp_of(s)->state != TCP_LISTEN) {
             s = NULL;
@@ -624,7 +624,7 @@ void tcp_arrives(struct stack *st, struct env *env, struct tcp *c, const struct 
         tcp_reply_rst(st, env, ip, seg);
     } else {
         st->touching = &c->s;
-        why = by_state(st, env, c, ip, seg);
+        why = tcp_take(st, env, c, ip, seg);
         st->touching = NULL;
     }
     if (why != DROP_NONE) {
@@ -650,10 +650,15 @@ void tcp_input(struct stack *st, struct env *env, const struct ip_hdr *ip)
         return;
     }
     seg.gso_size = ip->gso_size;
-    struct tcp *c = find(st, ip, &seg);
-    if (c && UNLIKELY(ip->ttl < (ip->v6 ? c->s.opt.minhops : c->s.opt.minttl))) {
+    struct tcp_req *req = NULL;
+    struct tcp *c = find(st, ip, &seg, &req);
+    const struct tcp *whose = req ? req->parent : c;
+    if (whose && UNLIKELY(ip->ttl < (ip->v6 ? whose->s.opt.minhops : whose->s.opt.minttl))) {
+        /* RFC 5082 3 */
         stack_drop(st, env, DROP_IP_MINTTL, &(struct pkt_in){.p = ip->start, .len = ip->len});
-        return; /* RFC 5082 3 */
+    } else if (UNLIKELY(req != NULL)) {
+        tcp_req_in(st, env, req, ip, &seg);
+    } else {
+        tcp_arrives(st, env, c, ip, &seg);
     }
-    tcp_arrives(st, env, c, ip, &seg);
 }

@@ -1,22 +1,21 @@
 /*
  * tcp_listen.c - theory of operation
  *
- * LISTEN, RFC 9293 3.10.7.2. A SYN makes a child in SYN-RCVD, a full connection that answers and
- * retransmits by itself; it stands in the listener's half-open queue until its handshake
- * completes, then in the accept queue until the program takes it. Both are bounded by the
- * backlog, as in Linux: a SYN is dropped while the accept queue is over-full or the half-open
- * queue full, and an ACK that would complete a handshake is dropped while there is no place, so
- * that the client, which thinks itself connected, sends again.
+ * LISTEN, RFC 9293 3.10.7.2. A SYN makes a request (tcp_req.c); the acknowledgment of its SYN-ACK
+ * makes the request a child, which stands in the accept queue until the program takes it. Fast
+ * Open makes the child at once. Limits are Linux's: while more requests than the backlog are
+ * open a SYN is answered by a cookie (tcp_cookie.c) or dropped, while the accept queue is
+ * over-full it is dropped, and an ACK that would complete a handshake is not taken while there is
+ * no place, so that the client, which thinks itself connected, says it again.
  *
- * The queues are indices: a child knows its parent and which queue it stands in.
- *
- * Deliberately missing: SYN cookies.
+ * The queue is an index: a child knows its parent and whether it stands in it.
  */
 #include "tcp_cb.h"
 
 #include "check.h"
 #include "isn.h"
 #include "sock_priv.h"
+#include "tcp_cookie.h"
 
 static void enqueue(struct tcp **head, struct tcp **tail, struct tcp *c)
 {
@@ -53,10 +52,7 @@ void tcp_listen_forget(struct stack *st, struct tcp *child)
     if (!l) {
         return;
     }
-    if (child->half_open) {
-        dequeue(&l->half_head, &l->half_tail, child);
-        l->nhalf--;
-    } else if (child->in_accept) {
+    if (child->in_accept) {
         dequeue(&l->acc_head, &l->acc_tail, child);
         l->nacc--;
     }
@@ -98,51 +94,38 @@ struct sock *tcp_accept(struct stack *st, struct env *env, struct sock *s, int *
     return &c->s;
 }
 
-static void take_syn_options(struct stack *st, struct tcp *c, const struct tcp_seg *seg)
+/* Numbers, options and window of a child, as its request has them. */
+static void open_child(struct stack *st, struct env *env, struct tcp *c, const struct tcp_req *r)
 {
-    uint32_t mss = seg->has_mss && seg->mss ? seg->mss : tcp_default_mss(c);
-
-    if (c->user_mss) {
-        mss = min_u32(mss, c->user_mss);
-    }
-    c->snd.mss_clamp = (uint16_t)mss;
-    c->ts_ok = seg->has_ts && st->knobs.tcp_timestamps;
-    c->sack_ok = seg->has_sack_ok && st->knobs.tcp_sack;
-    c->ws_ok = seg->has_wscale && st->knobs.tcp_window_scaling;
-    c->snd.scale = c->ws_ok ? seg->wscale : 0;
-    if (c->ts_ok) {
-        c->ts_recent = seg->ts_val;
-    }
-}
-
-/* Number and window of a child, before its SYN-ACK. */
-static void open_child(struct stack *st, struct env *env, struct tcp *c, const struct tcp_seg *seg)
-{
-    struct flow *f = &c->s.flow;
-
     c->passive = true;
     c->info.segs_in = 1; /* the SYN: RFC 4898, PerfSegsIn */
-    c->irs = seg->seq;
-    c->rcv.nxt = c->rcv.wup = c->rcv.adv = seq_add(seg->seq, 1);
+    c->irs = r->irs;
+    c->rcv.nxt = c->rcv.wup = seq_add(r->irs, 1);
     c->rcv_base = c->rcv.nxt;
-    c->iss = isn_of(st->isn_secret, f, env->now);
-    c->ts_offset = isn_ts_offset(st->ts_secret, f);
+    c->iss = r->iss;
+    c->ts_offset = isn_ts_offset(st->ts_secret, &c->s.flow);
     c->snd.una = c->iss;
     c->snd.nxt = c->snd.max = c->snd_base = seq_add(c->iss, 1);
     c->snd.sml = c->iss;
     c->snd.pushed = c->snd.nxt;
-    c->snd.wl1 = seg->seq;
+    c->snd.wl1 = r->irs;
     c->snd.wl2 = c->iss;
-    c->snd.wnd = c->snd.wnd_max = seg->wnd;
-    tcp_open_mss(st, c);
-    take_syn_options(st, c, seg);
+    c->snd.wnd = c->snd.wnd_max = r->wnd;
+    c->snd.mss_clamp = r->mss;
+    c->ts_ok = r->ts_ok;
+    c->ts_recent = r->ts_recent;
     c->ts_recent_at = env->now;
+    c->sack_ok = r->sack_ok;
+    c->ws_ok = r->ws_ok;
+    c->snd.scale = r->wscale;
+    tcp_open_mss(st, c);
     tcp_mtu_open(st, env, c);
     tcp_rcv_init(st, c);
+    c->rcv.adv =
+        seq_add(c->rcv.nxt, min_u32(c->rcv.wnd_lim, 65535u)); /* what the SYN-ACK announced */
 }
 
-static struct tcp *new_child(struct stack *st, struct env *env, struct tcp *l,
-                             const struct ip_hdr *ip, const struct tcp_seg *seg)
+static struct tcp *new_child(struct stack *st, struct env *env, struct tcp *l, const struct flow *f)
 {
     struct tcp *c = mem_obj_get(st->mem, env, MEM_TCP);
 
@@ -150,8 +133,7 @@ static struct tcp *new_child(struct stack *st, struct env *env, struct tcp *l,
         return NULL;
     }
     sock_init_child(st, env, &c->s, &l->s);
-    c->s.flow =
-        (struct flow){.laddr = ip->dst, .raddr = ip->src, .lport = seg->dport, .rport = seg->sport};
+    c->s.flow = *f;
     c->s.connected = true;
     tcp_init(st, env, &c->s);
     c->nodelay = l->nodelay;
@@ -174,20 +156,6 @@ static struct tcp *new_child(struct stack *st, struct env *env, struct tcp *l,
     return c;
 }
 
-/* RFC 7413 4.1.2: the child takes the SYN's data and needs no handshake to be accepted. */
-static bool open_fast(struct stack *st, struct env *env, struct tcp *c, const struct tcp_seg *seg)
-{
-    if (!tfo_take(st, env, c, seg)) {
-        st->stats.TcpFastOpenPassiveFail++;
-        return false;
-    }
-    c->fo_child = true;
-    c->syn_data_acked = seg->len > 0;
-    c->parent->fo->qlen++;
-    st->stats.TcpFastOpenPassive++;
-    return true;
-}
-
 static void to_accept_queue(struct stack *st, struct tcp *l, struct tcp *c)
 {
     c->in_accept = true;
@@ -196,96 +164,174 @@ static void to_accept_queue(struct stack *st, struct tcp *l, struct tcp *c)
     sock_notify(st, &l->s, LX_POLLIN | LX_POLLRDNORM);
 }
 
-static enum drop admit(const struct stack *st, const struct tcp *l, const struct tcp_seg *seg)
+/* Whether a SYN may begin a connection; *cookie: by a cookie only. Linux, not RFC: SYN with FIN is
+ * nobody's opening. */
+static enum drop admit(struct stack *st, const struct tcp *l, const struct tcp_seg *seg,
+                       bool *cookie)
 {
+    uint32_t most = (uint32_t)st->knobs.tcp_max_syn_backlog;
+    int32_t mode = st->knobs.tcp_syncookies;
+
+    *cookie = false;
     if (seg->flags & TCP_FIN && st->knobs.user_drop_synfin) {
-        return DROP_TCP_FLAGS; /* Linux, not RFC: SYN with FIN is nobody's opening */
+        return DROP_TCP_FLAGS;
+    }
+    if (mode == 2 || l->nhalf > l->backlog) {
+        *cookie = mode != 0;
+        if (!mode) {
+            return DROP_TCP_SYN_QUEUE;
+        }
     }
     if (l->nacc > l->backlog) {
         return DROP_TCP_BACKLOG;
     }
-    if (l->nhalf >= max_u32(l->backlog, 8)) {
-        return DROP_TCP_SYN_QUEUE;
+    /* Linux: the last quarter is for peers known from before; we know of none. */
+    bool scarce = l->nhalf + most / 4 > most;
+    return !mode && scarce ? DROP_TCP_SYN_QUEUE : DROP_NONE;
+}
+
+/* A child in SYN-RCVD. `sent`: when its SYN-ACK was, for its round trip. NULL: no memory. */
+static struct tcp *make_child(struct stack *st, struct env *env, const struct tcp_req *r,
+                              uint32_t segs, nsec sent)
+{
+    struct tcp *c = new_child(st, env, r->parent, &r->flow);
+
+    if (!c) {
+        return NULL;
     }
+    st->touching2 = &c->s;
+    tcp_to(st, env, c, TCP_SYN_RCVD);
+    open_child(st, env, c, r);
+    c->parent = r->parent;
+    c->half_open = true;
+    if (txq_push(&c->tx, st->mem, env, c->iss, c->snd.nxt, segs, sent)) {
+        tcp_done(st, env, c, ERR_NOBUFS);
+        st->touching2 = NULL;
+        return NULL;
+    }
+    return c;
+}
+
+/* RFC 7413 4.1.2: the child takes the SYN's data and needs no handshake to be accepted. */
+static enum drop open_fast(struct stack *st, struct env *env, const struct tcp_req *r,
+                           const struct tcp_seg *seg, const struct tfo_cookie *answer)
+{
+    struct tcp *c = make_child(st, env, r, 0, env->now);
+
+    if (!c || !tfo_take(st, env, c, seg)) {
+        st->stats.TcpFastOpenPassiveFail++;
+        if (c) {
+            tcp_done(st, env, c, ERR_NOBUFS);
+        }
+        st->touching2 = NULL;
+        return DROP_NO_MEMORY;
+    }
+    c->half_open = false;
+    c->fo_child = true;
+    c->syn_data_acked = seg->len > 0;
+    c->parent->fo->qlen++;
+    st->stats.TcpFastOpenPassive++;
+    tcp_send_syn_with(st, env, c, TX_SYNACK, answer, 0);
+    tcp_timer_set(st, env, c, TT_RTO, env->now + RTO_INITIAL);
+    to_accept_queue(st, c->parent, c);
+    st->touching2 = NULL;
     return DROP_NONE;
 }
 
 static enum drop take_syn(struct stack *st, struct env *env, struct tcp *l, const struct ip_hdr *ip,
                           const struct tcp_seg *seg)
 {
-    enum drop why = admit(st, l, seg);
+    struct tcp_req r = {0};
+    struct tfo_cookie answer;
+    bool cookie;
+    enum drop why = admit(st, l, seg, &cookie);
 
     if (why != DROP_NONE) {
         st->stats.TcpListenDrops++;
         st->stats.TcpListenOverflows += why == DROP_TCP_BACKLOG;
         return why;
     }
-    struct tfo_cookie answer;
-    bool fast = tfo_admit(st, env, l, ip, seg, &answer);
-    struct tcp *c = new_child(st, env, l, ip, seg);
-    if (!c) {
+    tcp_req_fill(st, &r, l, ip, seg);
+    if (cookie) {
+        tcp_cookie_make(st, env, &r);
+        tcp_req_synack(st, env, &r, TX_SYNACK, NULL);
+        return DROP_NONE;
+    }
+    r.iss = isn_of(st->isn_secret, &r.flow, env->now);
+    if (tfo_admit(st, env, l, ip, seg, &answer)) {
+        return open_fast(st, env, &r, seg, &answer);
+    }
+    if (!tcp_req_keep(st, env, &r)) {
         return DROP_NO_MEMORY;
     }
-    st->touching2 = &c->s;
-    tcp_to(st, env, c, TCP_SYN_RCVD);
-    open_child(st, env, c, seg);
-    c->parent = l;
-    fast = fast && open_fast(st, env, c, seg);
-    if (!fast) {
-        c->half_open = true;
-        enqueue(&l->half_head, &l->half_tail, c);
-        l->nhalf++;
-    }
-    if (txq_push(&c->tx, st->mem, env, c->iss, c->snd.nxt, !fast, env->now)) {
-        tcp_done(st, env, c, ERR_NOBUFS);
-        st->touching2 = NULL;
-        return DROP_NO_MEMORY;
-    }
-    tcp_send_syn_with(st, env, c, TX_SYNACK, &answer, 0);
-    tcp_timer_set(st, env, c, TT_RTO, env->now + RTO_INITIAL);
-    if (fast) {
-        to_accept_queue(st, l, c);
-    }
-    st->touching2 = NULL;
+    tcp_req_synack(st, env, &r, TX_SYNACK, &answer);
     return DROP_NONE;
 }
 
+enum drop tcp_listen_child(struct stack *st, struct env *env, struct tcp_req *r,
+                           const struct ip_hdr *ip, struct tcp_seg *seg, bool *full)
+{
+    struct tcp *l = r->parent;
+
+    *full = true;
+    if (l->nacc > l->backlog) {
+        st->stats.TcpListenOverflows++;
+        st->stats.TcpListenDrops++;
+        return DROP_TCP_BACKLOG;
+    }
+    struct tcp *c = make_child(st, env, r, 1, tcp_req_sent(st, env, r));
+    if (!c) {
+        return DROP_NO_MEMORY;
+    }
+    if (r->again) {
+        txq_set(&c->tx, txq_at(&c->tx, 0), TXR_EVER);
+        c->info.total_retrans = max_u32(r->timeouts, !r->cookie);
+    }
+    struct sock_ref ref = sock_ref(&c->s);
+    enum drop why = tcp_take(st, env, c, ip, seg);
+    *full = sock_ref_ok(&ref) && c->half_open;
+    if (*full) { /* it did not take the acknowledgment: nobody knows of it */
+        tcp_done(st, env, c, ERR_OK);
+    }
+    st->touching2 = NULL;
+    return why;
+}
+
+/* A segment with ACK and without SYN: the answer to a cookie, or to nothing of ours. */
+static enum drop take_ack(struct stack *st, struct env *env, struct tcp *l, const struct ip_hdr *ip,
+                          struct tcp_seg *seg)
+{
+    struct tcp_req r;
+    bool full = false;
+
+    if (!tcp_cookie_check(st, env, l, ip, seg, &r)) {
+        tcp_reply_rst(st, env, ip, seg);
+        return DROP_TCP_ACK;
+    }
+    return tcp_listen_child(st, env, &r, ip, seg, &full);
+}
+
 enum drop tcp_listen_in(struct stack *st, struct env *env, struct tcp *l, const struct ip_hdr *ip,
-                        const struct tcp_seg *seg)
+                        struct tcp_seg *seg)
 {
     enum drop why = DROP_TCP_FLAGS;
 
     if (seg->flags & TCP_RST) {
         why = DROP_TCP_RST; /* first: nothing to reset */
     } else if (seg->flags & TCP_ACK) {
-        tcp_reply_rst(st, env, ip, seg); /* second: it acknowledges nothing of ours */
-        why = DROP_TCP_ACK;
+        why = take_ack(st, env, l, ip, seg); /* second */
     } else if (seg->flags & TCP_SYN) {
         why = take_syn(st, env, l, ip, seg); /* third */
     }
     return why;
 }
 
-bool tcp_listen_complete(struct stack *st, struct env *env, struct tcp *c)
+void tcp_listen_complete(struct stack *st, struct tcp *c)
 {
-    struct tcp *l = c->parent;
-
-    (void)env;
-    if (!l || c->fo_child) {
-        return true;
+    if (c->half_open) {
+        c->half_open = false;
+        to_accept_queue(st, c->parent, c);
     }
-    if (l->nacc > l->backlog) {
-        st->stats.TcpListenOverflows++;
-        st->stats.TcpListenDrops++;
-        return false;
-    }
-    st->touching2 = &l->s;
-    dequeue(&l->half_head, &l->half_tail, c);
-    l->nhalf--;
-    c->half_open = false;
-    to_accept_queue(st, l, c);
-    st->touching2 = NULL;
-    return true;
 }
 
 static void drop_children(struct stack *st, struct env *env, struct tcp **head)
@@ -305,7 +351,7 @@ static void drop_children(struct stack *st, struct env *env, struct tcp **head)
 
 void tcp_listen_close(struct stack *st, struct env *env, struct tcp *l)
 {
-    drop_children(st, env, &l->half_head);
+    tcp_req_forget_all(st, l);
     drop_children(st, env, &l->acc_head);
     tfo_orphan(st, l);
 }
@@ -330,13 +376,12 @@ void tcp_rebuild_queues(struct stack *st, struct env *env)
             c->parent = NULL;
             c->s.orphan = true;
             tcp_abort(st, env, &c->s, ERR_CONNABORTED);
-        } else if (c->half_open) {
-            c->in_accept = false;
-            enqueue(&l->half_head, &l->half_tail, c);
-            l->nhalf++;
+        } else if (c->half_open) { /* died while it was made */
+            tcp_done(st, env, c, ERR_CONNABORTED);
         } else {
             enqueue(&l->acc_head, &l->acc_tail, c);
             l->nacc++;
         }
     }
+    tcp_req_rebuild(st, env);
 }

@@ -120,6 +120,29 @@ static int set_congestion(struct stack *st, struct env *env, struct tcp *c, cons
     return 0;
 }
 
+/* Linux: TCP_DEFER_ACCEPT is kept as the number of timeouts that fill the time. */
+static uint8_t tries_of(int seconds)
+{
+    uint8_t n = seconds > 0;
+
+    for (int step = 1, sum = 1; seconds > sum && n < 255; n++) {
+        step = step * 2 < 120 ? step * 2 : 120;
+        sum += step;
+    }
+    return n;
+}
+
+static int seconds_of(uint8_t tries)
+{
+    int sum = 0;
+
+    for (int step = 1; tries > 0; tries--) {
+        sum += step;
+        step = step * 2 < 120 ? step * 2 : 120;
+    }
+    return sum;
+}
+
 static int set_int(struct stack *st, struct env *env, struct tcp *c, int name, int v)
 {
     switch (name) {
@@ -140,7 +163,7 @@ static int set_int(struct stack *st, struct env *env, struct tcp *c, int name, i
     case LX_TCP_LINGER2:
         return set_linger2(c, v);
     case LX_TCP_DEFER_ACCEPT:
-        c->defer_accept_s = v < 0 ? 0 : v;
+        c->defer_tries = tries_of(v);
         return 0;
     case LX_TCP_WINDOW_CLAMP:
         return set_clamp(c, v);
@@ -218,7 +241,7 @@ static int get_int(const struct stack *st, const struct tcp *c, int name, int *v
         *v = c->linger2_s ? c->linger2_s : st->knobs.tcp_fin_timeout;
         return 0;
     case LX_TCP_DEFER_ACCEPT:
-        *v = c->defer_accept_s;
+        *v = seconds_of(c->defer_tries);
         return 0;
     case LX_TCP_WINDOW_CLAMP:
         *v = (int)(c->window_clamp ? c->window_clamp : c->rcv.wnd_clamp);

@@ -63,23 +63,29 @@ static uint8_t choose_scale(const struct stack *st, const struct tcp *c, uint32_
     return scale;
 }
 
-void tcp_rcv_init(struct stack *st, struct tcp *c)
+struct tcp_offer tcp_rcv_offer(const struct stack *st, const struct tcp *c, uint32_t mss, bool ws)
 {
     uint32_t space = window_of(st, tcp_rcvbuf(st, &c->s));
-    uint32_t mss = c->rcv.adv_mss;
 
     if (c->window_clamp) {
         space = min_u32(space, c->window_clamp);
     }
-    c->rcv.wnd_clamp = space;
-    c->rcv.scale = c->ws_ok ? choose_scale(st, c, space) : 0;
-    if (c->state == TCP_SYN_RCVD && c->ts_ok) {
-        mss -= 12;
-    }
-    c->rcv.wnd_lim = min_u32(space > mss ? space - space % mss : space, 65535u);
-    if (!profile_of(&st->knobs)->window_grows) {
-        c->rcv.wnd_lim = space;
-    }
+    uint32_t lim = min_u32(space > mss ? space - space % mss : space, 65535u);
+    return (struct tcp_offer){
+        .clamp = space,
+        .lim = profile_of(&st->knobs)->window_grows ? lim : space,
+        .scale = ws ? choose_scale(st, c, space) : 0,
+    };
+}
+
+void tcp_rcv_init(struct stack *st, struct tcp *c)
+{
+    uint32_t options = c->state == TCP_SYN_RCVD && c->ts_ok ? 12 : 0;
+    struct tcp_offer o = tcp_rcv_offer(st, c, c->rcv.adv_mss - options, c->ws_ok);
+
+    c->rcv.wnd_clamp = o.clamp;
+    c->rcv.wnd_lim = o.lim;
+    c->rcv.scale = o.scale;
     c->rcv.mss = (uint16_t)max_u32(min_u32(min_u32(c->rcv.adv_mss, c->rcv.wnd_lim / 2), 536), 88);
     c->drs_space = min_u32(c->rcv.wnd_lim, 10u * c->rcv.adv_mss);
 }

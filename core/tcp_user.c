@@ -46,10 +46,10 @@ void tcp_init(struct stack *st, struct env *env, struct sock *s)
 
 /* ---- OPEN */
 
-static uint16_t advertised_mss(const struct stack *st, const struct tcp *c)
+uint16_t tcp_adv_mss(const struct stack *st, const struct tcp *c, const struct addr *raddr)
 {
-    uint32_t hdr = addr_is4(&c->s.flow.raddr) ? 40 : 60;
-    uint32_t mtu = ip_mtu(st, &c->s.flow.raddr);
+    uint32_t hdr = addr_is4(raddr) ? 40 : 60;
+    uint32_t mtu = ip_mtu(st, raddr);
     uint32_t mss = mtu > hdr + 8 ? mtu - hdr : 8; /* MUST-14, MUST-67, SHLD-6 */
 
     return (uint16_t)(c->user_mss ? min_u32(mss, c->user_mss) : min_u32(mss, 65535 - hdr));
@@ -57,7 +57,7 @@ static uint16_t advertised_mss(const struct stack *st, const struct tcp *c)
 
 void tcp_open_mss(const struct stack *st, struct tcp *c)
 {
-    c->rcv.adv_mss = advertised_mss(st, c);
+    c->rcv.adv_mss = tcp_adv_mss(st, c, &c->s.flow.raddr);
 }
 
 static int open_syn(struct stack *st, struct env *env, struct tcp *c, struct tcp_first *f)
@@ -624,8 +624,8 @@ bool tcp_rebuild(struct stack *st, struct env *env, struct sock *s)
 
     (void)env;
     c->q_next = c->q_prev = NULL;
-    c->half_head = c->half_tail = c->acc_head = c->acc_tail = NULL;
-    c->nhalf = c->nacc = 0;
+    c->acc_head = c->acc_tail = NULL;
+    c->nhalf = c->nyoung = c->nacc = 0;
     c->in_flush = false;
     c->flush_next = NULL;
     if (c->state == TCP_CLOSED || c->state == TCP_LISTEN) {

@@ -70,7 +70,7 @@ static enum tcp_state state_now(struct run *r)
             state = one;
         }
     }
-    return state;
+    return state == TCP_LISTEN && st->reqs.n ? TCP_SYN_RCVD : state; /* a request */
 }
 
 static void judge(struct run *r, void *ctx)

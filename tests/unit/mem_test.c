@@ -50,6 +50,7 @@ static const uint32_t sizes[MEM_KINDS] = {
     [MEM_WATCH] = 40, [MEM_FRAG] = 30000,
     [MEM_SIDE] = 100, [MEM_TFO] = 400,
     [MEM_MARK] = 32,  [MEM_MEMBER] = 240,
+    [MEM_REQ] = 112,
 };
 
 static int setup_size(void **state, size_t size, size_t limit)
