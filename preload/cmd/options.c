@@ -42,7 +42,9 @@ static void forms_make(struct forms *f, enum verb verb)
 {
     char *s = f->shorts;
     struct option *l = f->longs;
-    *s++ = '+'; /* stop at the first word: it is the program's name */
+    if (verb & (VERB_NONE | VERB_RUN)) {
+        *s++ = '+'; /* stop at the first word: it is the verb's, or the program's name */
+    }
     *s++ = ':'; /* tell a missing argument from an unknown option */
     for (int i = 0; i < OPTION_COUNT; i++) {
         const struct row *r = &table[i];
@@ -61,10 +63,10 @@ static void forms_make(struct forms *f, enum verb verb)
     *l = (struct option){0};
 }
 
-static int id_of_letter(int letter)
+static int id_of_letter(int letter, enum verb verb)
 {
     for (int i = 0; i < OPTION_COUNT; i++) {
-        if (table[i].letter == letter) {
+        if (table[i].letter == letter && table[i].verbs & verb) {
             return i;
         }
     }
@@ -187,7 +189,7 @@ int options_parse(struct options *o, enum verb verb, int argc, char *const argv[
             say_bad(c, verb, argv);
             return -1;
         }
-        if (!take(o, c >= OPTION_BASE ? c - OPTION_BASE : id_of_letter(c))) {
+        if (!take(o, c >= OPTION_BASE ? c - OPTION_BASE : id_of_letter(c, verb))) {
             return -1;
         }
     }

@@ -42,12 +42,26 @@
     OPTION(WAIT, "wait", 0, NULL, VERB_RUN,                                                       \
            "wait for the whole family, daemons too, not only for the program")                    \
     OPTION(VERBOSE, "verbose", 'v', NULL, VERB_RUN, "say on stderr what is done")                 \
+    OPTION(TCP, "tcp", 't', NULL, VERB_SS, "TCP sockets only")                                    \
+    OPTION(UDP, "udp", 'u', NULL, VERB_SS, "UDP sockets only")                                    \
+    OPTION(LISTENING, "listening", 'l', NULL, VERB_SS, "those that wait for others only")         \
+    OPTION(ALL, "all", 'a', NULL, VERB_SS, "those that wait for others, too")                     \
+    OPTION(NUMERIC, "numeric", 'n', NULL, VERB_SS, "no names of services: always so")             \
+    OPTION(PROCESSES, "processes", 'p', NULL, VERB_SS, "who holds them")                          \
+    OPTION(TIMERS, "options", 'o', NULL, VERB_SS, "the next timer")                               \
+    OPTION(EXTENDED, "extended", 'e', NULL, VERB_SS,                                              \
+           "user, inode, number, directions that are open")                                       \
+    OPTION(MEMORY, "memory", 'm', NULL, VERB_SS, "buffers")                                       \
+    OPTION(INFO, "info", 'i', NULL, VERB_SS, "what TCP knows, and what only standin can tell")    \
+    OPTION(WATCH, "watch", 0, "[INTERVAL]", VERB_SS, "again and again (every 1s)")                \
+    OPTION(SESSION, "session", 0, "PID|SESSION", VERB_SS, "of one session only")                  \
     OPTION(HEX, "hex", 0, "BYTES", VERB_EXPLAIN,                                                  \
            "a packet in hexadecimal digits, from the IP header on")                               \
     OPTION(LANG, "lang", 0, "en|ko", VERB_EXPLAIN, "the language (by the locale)")                \
     OPTION(DEPTH, "depth", 0, "1|2|3", VERB_EXPLAIN,                                              \
            "a line; all fields (of a single packet); every word of the checksums")                \
-    OPTION(JSON, "json", 0, NULL, VERB_EXPLAIN, "one JSON document")                              \
+    OPTION(JSON, "json", 0, NULL, VERB_EXPLAIN | VERB_SS | VERB_LS | VERB_DOCTOR,                 \
+           "one JSON document")                                                                   \
     OPTION(HELP, "help", 'h', NULL, VERB_ALL, "this text")                                        \
     OPTION(VERSION, "version", 0, NULL, VERB_ALL, "the version and what it was built from")
 

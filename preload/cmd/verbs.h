@@ -9,14 +9,18 @@
 
 #include <stddef.h>
 
-#define VERB_LIST                                                        \
-    VERB(RUN, "run", verb_run, "[OPTION...] [--] PROGRAM [ARGUMENT...]", \
-         "run a program on the stack")                                   \
-    VERB(TRACE, "trace", verb_trace, "[OPTION...] [PID | SESSION]",      \
-         "what a session does, a line an event")                         \
-    VERB(EXPLAIN, "explain", verb_explain, "[OPTION...] FILE [N | A-B]", \
-         "explain packets of a capture in words")                        \
-    VERB(COMPLETION, "completion", verb_completion, "bash | zsh",        \
+#define VERB_LIST                                                                    \
+    VERB(RUN, "run", verb_run, "[OPTION...] [--] PROGRAM [ARGUMENT...]",             \
+         "run a program on the stack")                                               \
+    VERB(TRACE, "trace", verb_trace, "[OPTION...] [PID | SESSION]",                  \
+         "what a session does, a line an event")                                     \
+    VERB(EXPLAIN, "explain", verb_explain, "[OPTION...] FILE [N | A-B]",             \
+         "explain packets of a capture in words")                                    \
+    VERB(SS, "ss", verb_ss, "[OPTION...] [FILTER]", "the sockets of sessions")       \
+    VERB(LS, "ls", verb_ls, "[OPTION...]", "the sessions of this network namespace") \
+    VERB(DOCTOR, "doctor", verb_doctor, "[OPTION...] [PROGRAM...]",                  \
+         "whether the stack, and a program on it, can run here")                     \
+    VERB(COMPLETION, "completion", verb_completion, "bash | zsh",                    \
          "print the completion for a shell")
 
 enum verb_number {
