@@ -107,6 +107,12 @@ struct sock_opts {
     bool flowinfo6     : 1;
     bool dontfrag6     : 1;
     bool autoflow6     : 1;
+    bool rfc4884       : 1; /* extensions of ICMP errors are not told apart */
+    bool rfc4884_6     : 1;
+    bool hopopts6      : 1; /* extension headers are not handed on */
+    bool rthdr6        : 1;
+    bool dstopts6      : 1;
+    bool pathmtu6      : 1;
 };
 
 struct sock {

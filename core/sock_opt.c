@@ -72,7 +72,13 @@
     FLAG(IP6(AUTOFLOWLABEL), autoflow6)           \
     FLAG(IP6(ORIGDSTADDR), origdst6)              \
     FLAG(IP6(TRANSPARENT), transparent)           \
-    FLAG(IP6(FREEBIND), freebind)
+    FLAG(IP6(FREEBIND), freebind)                 \
+    FLAG(IP4(RECVERR_RFC4884), rfc4884)           \
+    FLAG(IP6(RECVERR_RFC4884), rfc4884_6)         \
+    FLAG(IP6(RECVHOPOPTS), hopopts6)              \
+    FLAG(IP6(RECVRTHDR), rthdr6)                  \
+    FLAG(IP6(RECVDSTOPTS), dstopts6)              \
+    FLAG(IP6(RECVPATHMTU), pathmtu6)
 
 /* 0 or 1; -1: no such flag. */
 int opt_flag_get(const struct sock_opts *o, uint32_t key)

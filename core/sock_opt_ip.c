@@ -233,6 +233,26 @@ int opt_ip6_set(struct stack *st, struct env *env, struct sock *s, int name,
     }
 }
 
+/* struct ip6_mtuinfo: whom it is about, as an address, and the MTU. RFC 3542 11.4 */
+static int get_pathmtu(struct stack *st, struct sock *s, void *val, size_t *len)
+{
+    struct {
+        uint16_t family, port;
+        uint32_t flowinfo;
+        uint8_t addr[16];
+        uint32_t scope_id;
+        uint32_t mtu;
+    } info = {.family = LX_AF_INET6};
+    int32_t mtu;
+    int err = *len < sizeof info ? -ERR_INVAL : get_mtu(st, s, &mtu);
+    if (err != 0) {
+        return err;
+    }
+    memcpy(info.addr, s->flow.raddr.b, sizeof info.addr);
+    info.mtu = (uint32_t)mtu;
+    return opt_answer(val, len, &info, sizeof info);
+}
+
 int opt_ip6_get(struct stack *st, struct sock *s, int name, void *val, size_t *len)
 {
     int32_t v = opt_flag_get(&s->opt, OPT_KEY(LX_IPPROTO_IPV6, name));
@@ -262,6 +282,8 @@ int opt_ip6_get(struct stack *st, struct sock *s, int name, void *val, size_t *l
     case LX_IPV6_MTU:
         err = get_mtu(st, s, &v);
         break;
+    case LX_IPV6_PATHMTU:
+        return get_pathmtu(st, s, val, len);
     default:
         err = -ERR_NOPROTOOPT;
     }

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "check.h"
 #include "nsec.h"
 #include "profile.h"
 #include "ranges.h"
@@ -455,7 +456,12 @@ void tcp_sync_mss(struct stack *st, struct tcp *c);
 /* The peer's MSS and the options are known: begins to search, if so set. */
 void tcp_mtu_open(struct stack *st, struct env *env, struct tcp *c);
 /* Before sending: what the stack has learned of the path since. */
-void tcp_mtu_follow(struct stack *st, struct tcp *c);
+static inline void tcp_mtu_follow(struct stack *st, struct tcp *c)
+{
+    if (UNLIKELY(c->mtu.gen != st->pmtu_gen) && tcp_synchronized(c)) {
+        tcp_sync_mss(st, c);
+    }
+}
 /* Timeouts of the same data say that larger segments do not come through. */
 void tcp_mtu_black_hole(struct stack *st, struct env *env, struct tcp *c);
 /* Payload of a probe to be sent now, or 0; *wait: one is due when less is in flight. */

@@ -79,13 +79,6 @@ void tcp_sync_mss(struct stack *st, struct tcp *c)
     c->snd.buf_per_seg = per + 256;
 }
 
-void tcp_mtu_follow(struct stack *st, struct tcp *c)
-{
-    if (UNLIKELY(c->mtu.gen != st->pmtu_gen) && tcp_synchronized(c)) {
-        tcp_sync_mss(st, c);
-    }
-}
-
 /* The whole range is open. */
 static void search_begin(const struct stack *st, struct tcp *c, uint32_t low, nsec now)
 {
@@ -135,8 +128,8 @@ static void probe_again_later(struct stack *st, struct env *env, struct tcp *c)
 uint32_t tcp_mtu_probe_size(struct stack *st, struct env *env, struct tcp *c, bool *wait)
 {
     *wait = false;
-    if (LIKELY(!c->mtu_probing) || c->mtu.probe || c->ca_state != CA_OPEN || c->nrecent ||
-        c->has_dsack || c->cc.cwnd < CWND_PROBE_MIN) {
+    if (c->mtu.probe || c->ca_state != CA_OPEN || c->nrecent || c->has_dsack ||
+        c->cc.cwnd < CWND_PROBE_MIN) {
         return 0;
     }
     uint32_t gap = c->mtu.high > c->mtu.low ? (uint32_t)c->mtu.high - c->mtu.low : 0;

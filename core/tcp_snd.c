@@ -519,7 +519,7 @@ void tcp_push(struct stack *st, struct env *env, struct tcp *c, enum push how)
     bool was_full = (c->nospace || tcp_unsent_limit(st, c) != UINT32_MAX) && !tcp_writable(st, c);
     tcp_cwnd_restart(st, env, c);
     bool sent = false;
-    if (probe_mtu(st, env, c, &sent)) {
+    if (LIKELY(!c->mtu_probing) || probe_mtu(st, env, c, &sent)) {
         sent |= send_data(st, env, c, how, &limited);
     }
     tell_clocks(c, sent, limited, env->now);

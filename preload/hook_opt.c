@@ -80,7 +80,8 @@ static bool asks_admin(int level, int name)
         return name == SO_MARK || name == SO_PRIORITY || name == SO_SNDBUFFORCE ||
                name == SO_RCVBUFFORCE || name == SO_DEBUG;
     }
-    return (level == IPPROTO_IP && name == IP_TRANSPARENT) || level == IPPROTO_TCP;
+    return (level == IPPROTO_IP && name == IP_TRANSPARENT) ||
+           (level == IPPROTO_IPV6 && name == IPV6_TRANSPARENT) || level == IPPROTO_TCP;
 }
 
 long my_setsockopt(int fd, struct file *f, int level, int name, const void *val, socklen_t len)

@@ -493,6 +493,16 @@ static void dont_fragment(void **state)
     assert_int_equal(info.ee.origin, 1); /* SO_EE_ORIGIN_LOCAL */
     assert_null(lone_take(host));
     assert_int_equal(lone_send(host, s, data, 1452, PEER6, 9), 1452);
+    uint8_t mtu[32]; /* struct ip6_mtuinfo */
+    size_t len = sizeof mtu;
+    struct addr peer = lone_addr(PEER6);
+    struct env *env = lone_env(host);
+    assert_int_equal(sock_getopt(host->st, env, s, LX_IPPROTO_IPV6, LX_IPV6_PATHMTU, mtu, &len),
+                     -ERR_NOTCONN);
+    assert_int_equal(lone_connect(host, s, PEER6, 9), 0);
+    assert_int_equal(sock_getopt(host->st, env, s, LX_IPPROTO_IPV6, LX_IPV6_PATHMTU, mtu, &len), 0);
+    assert_memory_equal(mtu + 8, peer.b, 16);
+    assert_memory_equal(mtu + 28, "\xdc\5\0\0", 4);
     lone_close(host, s);
 }
 
