@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -82,9 +83,7 @@ static void write_head(struct capture *c, const char *note)
     struct utsname u;
     char os[sizeof u.sysname + sizeof u.release + 2] = "";
     if (uname(&u) == 0) {
-        strcpy(os, u.sysname);
-        strcat(os, " ");
-        strcat(os, u.release);
+        snprintf(os, sizeof os, "%s %s", u.sysname, u.release);
     }
     char appl[64] = "standin ";
     strncat(appl, session_build_id(), sizeof appl - strlen(appl) - 1);

@@ -11,7 +11,7 @@
 
 static const char *number(pid_t pid, char buf[NUMBER_MAX])
 {
-    char *p = buf + NUMBER_MAX - 1;
+    char *p = &buf[NUMBER_MAX - 1];
     unsigned v = pid > 0 ? (unsigned)pid : 0;
     *p = 0;
     do {

@@ -189,7 +189,7 @@ static void torn(void **state)
 static void note_is(const struct pktrec *rec, const struct pktnote_events *ev, uint64_t lost,
                     const char *people, const char *machine, const char *before)
 {
-    struct pktnote n;
+    struct pktnote n = {0};
     pktnote_make(&n, rec, ev, lost);
     assert_string_equal(n.people, people);
     assert_string_equal(n.machine, machine);
@@ -269,7 +269,7 @@ static void garbage(void **state)
     uint32_t x = 3;
     struct pktrec rec;
     struct event own, after[8], before[40];
-    struct pktnote n;
+    struct pktnote n = {0};
     (void)state;
     for (unsigned i = 0; i < 20000; i++) {
         uint8_t *parts[] = {(uint8_t *)&rec, (uint8_t *)&own, (uint8_t *)after, (uint8_t *)before};
