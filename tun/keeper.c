@@ -126,6 +126,9 @@ int main(void)
     struct session_result r = begin(&k, &o, fds);
     k.starter_fd = r.code == SESSION_OK && o.pidfd_at >= 0 ? fds[o.pidfd_at] : -1;
     k.pcap_fd = r.code == SESSION_OK && o.pcap_at >= 0 ? fds[o.pcap_at] : -1;
+    if (r.code == SESSION_OK && o.resume) {
+        k.pcap_fd = capture_reopen();
+    }
     memcpy(k.note, o.note, sizeof k.note - 1);
     k.starter = r.code == SESSION_OK && !o.resume ? peer_pid() : 0;
     fd_send(KEEPER_FD, &r, sizeof r, NULL, 0);

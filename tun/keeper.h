@@ -51,6 +51,8 @@ int keeper_mark_needed(const char *ifname);
 
 /* keeper_capture.c: writes the file, in a thread of its own. end comes back when all is in it. */
 void capture_start(struct keeper *k);
+/* The file of the keeper before us, to go on with; -1: there is none. */
+int capture_reopen(void);
 void capture_end(void);
 
 /* keeper_serve.c: connections. */

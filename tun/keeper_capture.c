@@ -5,6 +5,9 @@
  * write as long as the disk, or the reader of a pipe, likes: the ring goes on, and what is
  * overwritten meanwhile is counted, and told at the packet behind the gap and at the end.
  *
+ * If the keeper dies the next one goes on where it can: a file is cut to the last whole write and
+ * gets a section of its own; a pipe's other end sees the end.
+ *
  * It sleeps on a wake-up that the first publisher after that sends. Then it looks again every BATCH
  * until nothing has come: a busy session costs no wake-ups, a quiet one none at all.
  */
@@ -42,7 +45,8 @@ struct capture {
     uint64_t pos;
     uint64_t next; /* number of the packet expected */
     uint64_t lost;
-    uint64_t told;   /* events up to this one are in the file */
+    uint64_t told; /* events up to this one are in the file */
+    uint64_t file_len;
     nsec from, last; /* first and last packet, since 1970 */
     struct pcapng_out out;
     uint8_t *pkt; /* the packet at hand */
@@ -71,9 +75,12 @@ static bool flush(struct capture *c)
             at += (size_t)n;
         }
     }
+    c->file_len += at;
     c->out.len = 0;
     c->out.full = false;
     __atomic_store_n(&c->ring->lost, c->lost, __ATOMIC_RELAXED);
+    __atomic_store_n(&c->ring->read, c->pos, __ATOMIC_RELAXED);
+    __atomic_store_n(&c->ring->file_len, c->file_len, __ATOMIC_RELAXED);
     __atomic_store_n(&c->ring->written, c->next, __ATOMIC_RELEASE);
     return c->fd >= 0;
 }
@@ -229,6 +236,36 @@ static void *run(void *arg)
     return NULL;
 }
 
+/* The file's own name, for the keeper after us. */
+static void learn_path(struct capture *c)
+{
+    char link[32];
+    struct stat st = {0};
+    if (sys_fstat(c->fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+        return;
+    }
+    snprintf(link, sizeof link, "/proc/self/fd/%d", c->fd);
+    ssize_t n = readlink(link, c->ring->path, sizeof c->ring->path - 1);
+    if (n <= 0 || (size_t)n == sizeof c->ring->path - 1) {
+        c->ring->path[0] = 0;
+    }
+}
+
+int capture_reopen(void)
+{
+    struct pktring *r = the_session.arena->pkts;
+    if (!r || r->failed) {
+        return -1;
+    }
+    int fd = r->path[0] == '/' ? sys_open(r->path, O_WRONLY | O_APPEND | O_CLOEXEC) : -EOWNERDEAD;
+    int err = fd < 0 ? fd : sys_ftruncate(fd, r->file_len);
+    if (err < 0) {
+        r->failed = -err;
+        return -1;
+    }
+    return fd;
+}
+
 static int start_thread(struct capture *c)
 {
     pthread_attr_t attr;
@@ -258,6 +295,14 @@ void capture_start(struct keeper *k)
         return;
     }
     c->ring->wake = c->wake;
+    c->pos = c->ring->read;
+    c->next = c->ring->written;
+    c->lost = c->ring->lost;
+    c->file_len = c->ring->file_len;
+    c->told = c->pos ? c->events->next : 0;
+    if (c->file_len == 0) {
+        learn_path(c);
+    }
     write_head(c, k->note);
     c->runs = start_thread(c) == 0;
     c->ring->failed = c->runs ? c->ring->failed : EAGAIN;

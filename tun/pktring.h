@@ -21,6 +21,7 @@
 #include "core/stack.h"
 
 #define PKTRING_SIZE    (16u << 20)
+#define PKTRING_PATH    512u
 #define PKTRING_SNAPLEN 262144u /* the default, tcpdump's */
 
 enum {
@@ -64,6 +65,10 @@ struct pktring {
     int32_t failed;   /* errno of the write that failed: nothing more is written */
     uint64_t written; /* packets written or given up, of `count` */
     uint64_t lost;    /* of those, overwritten before they were read */
+    /* For the next keeper, if this one dies: what is written up to here is whole. */
+    uint64_t read;           /* bytes of this ring */
+    uint64_t file_len;       /* bytes of the file */
+    char path[PKTRING_PATH]; /* of the file; "": a pipe, which cannot be opened again */
     _Alignas(64) uint8_t bytes[PKTRING_SIZE];
 };
 

@@ -56,8 +56,8 @@ static void become_reaper(void)
 void watch_attach(struct run_watch *w)
 {
     char text[NAME_MAX_] = "";
-    char name[SESSION_NAME];
-    char token[SESSION_TOKEN];
+    char *name = w->name;
+    char *token = w->token;
     close(w->up[1]);
     ssize_t n = recv(w->up[0], text, sizeof text - 1, 0);
     if (n > 0 && session_parse(text, name, token)) {
@@ -80,6 +80,17 @@ void watch_tick(struct run_watch *w)
 {
     if (w->attached && w->trace) {
         tracer_print(&w->tracer, &w->peek);
+    }
+}
+
+/* The keeper may have died, and the session have another. */
+static void attach_again(struct run_watch *w)
+{
+    struct peek p;
+    if (peek_ended(&w->peek) && peek_open(&p, w->name, w->token).code == SESSION_OK) {
+        peek_close(&w->peek);
+        w->peek = p;
+        peek_refresh(&w->peek); /* what it reads by has moved with it */
     }
 }
 
@@ -135,7 +146,8 @@ static void await_file(struct run_watch *w)
     if (head.failed) {
         msg("the capture is not complete: %s", strerror(head.failed));
     } else if (head.written < count) {
-        msg("the capture is not complete: its reader takes too long");
+        msg("the capture is not complete: %s",
+            peek_ended(&w->peek) ? "the session's keeper died" : "its reader takes too long");
     }
     if (head.lost) {
         msg("the capture misses %llu of %llu packets: they came faster than they were written",
@@ -152,6 +164,7 @@ void watch_over(struct run_watch *w)
     if (!w->attached) {
         return;
     }
+    attach_again(w);
     await_end(w);
     watch_tick(w);
     if (w->capture) {

@@ -27,6 +27,8 @@ struct run_watch {
     bool whole;  /* hold the session for the whole family */
     bool joined; /* the session was there before: what it did until now is not ours */
     int hold;
+    char name[SESSION_NAME];
+    char token[SESSION_TOKEN];
     struct tracer tracer;
     struct peek peek;
 };

@@ -245,6 +245,36 @@ os.kill(os.getpid(), signal.SIGKILL)' "$KERNEL4"
     shark -r "$cap" -T fields -e frame.comment | grep -q 'process [0-9]* left'
 }
 
+# The keeper is killed: the next one goes on with the file, in a section of its own.
+keeper_killed()
+{
+    "$STANDIN" run -w "$cap" python3 - "$KERNEL4" <<'PY'
+import os, signal, socket, subprocess, sys, time
+def get():
+    s = socket.create_connection((sys.argv[1], 8000))
+    s.send(b"GET /piece HTTP/1.0\r\n\r\n")
+    while s.recv(65536):
+        pass
+    return s
+def keeper():
+    return int(subprocess.run(["pidof", "standin-keeper"], capture_output=True).stdout or 0)
+first = get()
+old = keeper()
+os.kill(old, signal.SIGKILL)
+end = time.time() + 20
+while keeper() in (0, old) and time.time() < end:
+    time.sleep(0.02)
+assert keeper() not in (0, old)
+get()
+PY
+    capinfos "$cap" >/dev/null
+    shark -r "$cap" >"$work/list"
+    not grep -qiE 'cut short|damaged' "$work/shark.err"
+    (($(shark -r "$cap" -Y 'tcp.flags.syn == 1 && tcp.flags.ack == 0' | wc -l) == 2))
+    (($(shark -r "$cap" -Y 'tcp.flags.fin == 1' | wc -l) == 4))
+    shark -r "$cap" -T fields -e frame.packet_id | awk '$1 != n++ { exit 1 }' # none twice, none missing
+}
+
 family() # --wait: what daemons do is in it too
 {
     # shellcheck disable=SC2016 # for the inner shell
@@ -295,6 +325,7 @@ check "a file that cannot be written" cannot_write
 check "names with %p and %c" names
 check "STANDIN_PCAP, with the command and without" by_environment
 check "a killed program's last packets" killed
+check "a keeper that is killed" keeper_killed
 check "daemons" family
 check "datagrams, and packets to ourselves" datagrams_and_ourselves
 check "no parent without it" nothing_without_w
