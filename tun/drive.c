@@ -56,9 +56,10 @@ void drive_forked(void)
 static void op_emit(struct env *env, const struct pkt_out *pkt)
 {
     struct session *s = env->ctx;
+    uint64_t events = s->stack->events->next;
     int err = LIKELY(s->wire == NULL) ? link_send(&s->link, pkt) : live_wire_out(s, env, pkt);
     if (UNLIKELY(s->arena->pkts != NULL)) {
-        pktring_out(s->arena->pkts, s->stack, env, pkt, err != 0);
+        pktring_out(s->arena->pkts, s->stack, env, pkt, err != 0, events);
     }
     if (UNLIKELY(err == -EBADF)) {
         s->fds_bad = true;

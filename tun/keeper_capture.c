@@ -132,7 +132,7 @@ static bool is_own(uint8_t kind, bool sent)
 static void take_events(struct capture *c, const struct pktrec *rec, struct pktnote_events *out)
 {
     bool sent = (rec->flags & PKTREC_OUT) != 0 && (rec->flags & PKTREC_LOOP) == 0;
-    uint64_t own = sent ? rec->ev_to - 1 : rec->ev_from;
+    uint64_t own = sent && rec->ev_from ? rec->ev_from - 1 : rec->ev_from;
     uint64_t to = rec->ev_to;
 
     *out = (struct pktnote_events){.before = c->ev[0], .after = c->ev[1]};

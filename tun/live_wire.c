@@ -23,6 +23,7 @@
 #include "core/event.h"
 #include "tun/arena.h"
 #include "tun/lock.h"
+#include "tun/pktring.h"
 
 #define LIVE_WIRE_BYTES ((size_t)48 << 20) /* about 30,000 packets of 1500 bytes; used as needed */
 
@@ -47,7 +48,14 @@ size_t live_wire_make(struct session *s, size_t at)
 struct told {
     struct session *s;
     struct env *env;
+    bool lost; /* the packet was dropped */
 };
+
+static bool is_loss(uint8_t act)
+{
+    return act == IMPAIR_DROP || act == IMPAIR_QUEUE || act == IMPAIR_BLACKHOLE ||
+           act == IMPAIR_TOO_BIG;
+}
 
 static uint8_t act_of(unsigned fired)
 {
@@ -70,6 +78,7 @@ static void on_fired(void *ctx, const struct wire_firing *f)
     struct told *t = ctx;
     struct event *ev = event_begin(t->s->stack->events, t->env, EV_IMPAIR);
     ev->why = act_of(f->what);
+    t->lost = t->lost || (is_loss(ev->why) && f->what != FIRED_FRAGMENTED);
     ev->lport = f->lport;
     ev->rport = f->rport;
     ev->u.impair.rule = f->rule < WIRE_RULES_MAX ? (uint16_t)(f->rule + 1) : 0;
@@ -84,7 +93,7 @@ static void on_fired(void *ctx, const struct wire_firing *f)
 
 int live_wire_out(struct session *s, struct env *env, const struct pkt_out *p)
 {
-    struct told told = {s, env};
+    struct told told = {.s = s, .env = env};
     struct wire_tap tap = {.fired = on_fired, .ctx = &told};
     struct span v[1 + PKT_SPAN_MAX] = {{p->hdr, p->hdr_len}};
     struct wire_in in = {
@@ -99,11 +108,15 @@ int live_wire_out(struct session *s, struct env *env, const struct pkt_out *p)
 
 void live_wire_in(struct session *s, struct env *env, const struct pkt_in *p)
 {
-    struct told told = {s, env};
+    struct told told = {.s = s, .env = env};
     struct wire_tap tap = {.fired = on_fired, .ctx = &told};
     struct span v = {p->p, p->len};
     struct wire_in in = {.span = &v, .nspan = 1, .gso_size = p->gso_size, .csum_open = p->csum_ok};
+    uint64_t events = s->stack->events->next;
     wire_put(s->wire, env->now, WIRE_IN, &in, &tap);
+    if (UNLIKELY(told.lost) && s->arena->pkts) { /* a capture shows what did not come, too */
+        pktring_lost(s->arena->pkts, s->stack, env, p, events);
+    }
 }
 
 static void deliver(struct session *s, struct env *env, const struct wire_pkt_out *o)
@@ -122,7 +135,7 @@ static void deliver(struct session *s, struct env *env, const struct wire_pkt_ou
 /* What arrives may have the stack send, at once if there is no delay. */
 void live_wire_move(struct session *s, struct env *env)
 {
-    struct told told = {s, env};
+    struct told told = {.s = s, .env = env};
     struct wire_tap tap = {.fired = on_fired, .ctx = &told};
     struct wire_pkt_out o;
 

@@ -129,6 +129,9 @@ static void put_people(struct text *t, const struct pktrec *rec, const struct pk
         put(t, "to ourselves");
     } else if (rec->flags & PKTREC_OUT) {
         put_sent(t, rec, ev->own);
+    } else if (rec->flags & PKTREC_LOST) {
+        put(t, rec->gso_size ? "LOST IN PART on its way to us: the wire cuts it into segments"
+                             : "NEVER CAME: dropped on its way to us");
     } else {
         put(t, "received");
         if (is_seg(ev->own)) {
@@ -175,6 +178,10 @@ static void put_reason(struct text *t, const struct pktrec *rec, const struct pk
     }
     if (rec->flags & PKTREC_OUT) {
         put(t, " reason=%s", tx_reason_name(rec->reason));
+        return;
+    }
+    if (rec->flags & PKTREC_LOST) {
+        put(t, " reason=%s", drop_name(DROP_IMPAIRED));
         return;
     }
     for (uint32_t i = 0; i < ev->nafter; i++) {

@@ -80,7 +80,7 @@ static uint8_t proto_of(const uint8_t *p, size_t len)
 }
 
 void pktring_out(struct pktring *r, const struct stack *st, const struct env *env,
-                 const struct pkt_out *p, bool failed)
+                 const struct pkt_out *p, bool failed, uint64_t ev_from)
 {
     uint32_t len = (uint32_t)pkt_out_len(p);
     uint32_t left = min_u32(len, r->snaplen);
@@ -102,7 +102,8 @@ void pktring_out(struct pktring *r, const struct stack *st, const struct env *en
     rec->reason = (uint8_t)p->reason;
     rec->proto = p->proto;
     rec->sock_id = p->sock_id;
-    rec->ev_from = rec->ev_to = st->events->next;
+    rec->ev_from = ev_from;
+    rec->ev_to = st->events->next;
     rec->fd = -1;
     const struct sock *s =
         p->sock_id ? mem_obj_at(st->mem, p->proto == LX_IPPROTO_TCP ? MEM_TCP : MEM_UDP, p->sock_id)
@@ -142,6 +143,13 @@ void pktring_looped(struct pktring *r, const struct stack *st, const struct env 
                     const struct pkt_in *p)
 {
     put_in(r, st, env, p, PKTREC_OUT | PKTREC_LOOP);
+}
+
+void pktring_lost(struct pktring *r, const struct stack *st, const struct env *env,
+                  const struct pkt_in *p, uint64_t ev_from)
+{
+    uint64_t at = put_in(r, st, env, p, PKTREC_LOST);
+    rec_at(r, at)->ev_from = ev_from;
 }
 
 void pktring_in_done(struct pktring *r, const struct stack *st, uint64_t token)

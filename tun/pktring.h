@@ -29,6 +29,7 @@ enum {
     PKTREC_PARTIAL = 2, /* the link finishes the checksum */
     PKTREC_FAILED = 4,  /* the link did not take it */
     PKTREC_LOOP = 8,    /* to ourselves: it never left the stack */
+    PKTREC_LOST = 16,   /* the emulated wire dropped it on its way to us */
 };
 
 /* Before each packet; its bytes follow. */
@@ -42,8 +43,8 @@ struct pktrec {
     uint64_t no;    /* of the packet, from 0 */
     nsec at;        /* monotonic */
     nsec real;      /* since 1970 */
-    /* The numbers of its events: those that a received packet caused are [ev_from, ev_to); a sent
-     * packet's own is ev_to - 1. */
+    /* The numbers of its events, [ev_from, ev_to): what a received packet caused, beginning with
+     * its own; what the emulated wire did to a sent one, whose own is ev_from - 1. */
     uint64_t ev_from;
     uint64_t ev_to;
     uint32_t sock_id; /* 0: none */
@@ -74,9 +75,13 @@ struct pktring {
 
 void pktring_init(struct pktring *r, uint32_t snaplen);
 
-/* A packet that was handed to the link; lock held. */
+/* A packet that was handed to the link; ev_from: the number of events before that. Lock held. */
 void pktring_out(struct pktring *r, const struct stack *st, const struct env *env,
-                 const struct pkt_out *p, bool failed);
+                 const struct pkt_out *p, bool failed, uint64_t ev_from);
+
+/* A packet that would have come, had the emulated wire not dropped it. Lock held. */
+void pktring_lost(struct pktring *r, const struct stack *st, const struct env *env,
+                  const struct pkt_in *p, uint64_t ev_from);
 
 /* A packet from the link, before the stack sees it; returns a token for pktring_in_done, which
  * comes after. Lock held. */

@@ -85,6 +85,19 @@ unanswered()
     grep -q '1 \* rto fired' "$work/said"
 }
 
+# The emulated wire: what it dropped is in the capture, in either direction, with the rule.
+impaired()
+{
+    "$STANDIN" run --seed 3 --impair 'out: drop data#1' --impair 'in: drop data#2' -w "$cap" \
+        curl -sSf -o "$work/got" "$URL/piece"
+    cmp "$work/got" "$work/www/piece"
+    shark -r "$cap" -T fields -e frame.comment >"$work/said"
+    grep -q '^bytes 1-[0-9]*: new data; rule 1: dropped,ev=tx .*reason=DATA .* rule=1' "$work/said"
+    grep -qE '^RETRANSMIT bytes 1-[0-9]*: (tail loss probe|retransmission timer fired)' "$work/said"
+    (($(grep -cE '^(NEVER CAME|LOST IN PART).*; rule 2: dropped.*,ev=rx reason=IMPAIRED' "$work/said") == 1))
+    (($(fields -r "$cap" -Y 'standin.reason == "IMPAIRED" && standin.rule == 2' | wc -l) == 1))
+}
+
 live() # a reader of the pipe sees packets while the program runs
 {
     mkfifo "$work/go"
@@ -312,6 +325,7 @@ check "a capture that every tool reads, complete when the command ends" whole
 check "comments say why" comments
 check "fields by standin.lua" lua_fields
 check "a retransmission says so" unanswered
+check "what the emulated wire did" impaired
 check "live through a pipe" live
 check "the pipe's file is complete" all_of_the_pipe
 check "a reader that goes away" reader_goes

@@ -56,7 +56,7 @@ static void put(uint64_t n)
     memset(payload, (int)(n & 0xff), rest);
     p.span[0] = (struct span){payload, rest / 3};
     p.span[1] = (struct span){payload + rest / 3, rest - rest / 3};
-    pktring_out(ring, rig->host[0].st, rig_env(rig, 0), &p, false);
+    pktring_out(ring, rig->host[0].st, rig_env(rig, 0), &p, false, 1);
 }
 
 static void verify(const struct pktrec *rec, uint64_t n, uint32_t snaplen)
@@ -252,6 +252,11 @@ static void notes(void **state)
             "ev=rx reason=TCP_WINDOW seq=0 ack=0 len=0 wnd=0 rule=2", "");
     ev = (struct pktnote_events){0}; /* the events are gone */
     note_is(&rec, &ev, 0, "received", "ev=rx", "");
+    rec.flags = PKTREC_LOST;
+    ev = (struct pktnote_events){.after = &after[2], .nafter = 1};
+    note_is(&rec, &ev, 0, "NEVER CAME: dropped on its way to us; rule 2: delayed",
+            "ev=rx reason=IMPAIRED rule=2", "");
+    ev = (struct pktnote_events){0};
     rec.flags = PKTREC_OUT;
     rec.reason = TX_FAST;
     note_is(&rec, &ev, 0, "sent: fast retransmission", "ev=tx reason=FAST", "");
