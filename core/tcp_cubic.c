@@ -22,7 +22,7 @@
 #define C_NUM    410u /* C = 410/1024 = 0.4 segments per s^3 */
 #define C_DEN    1024u
 
-#define UPDATE_MS  31u  /* Linux, not RFC: W(t) anew at least 32 times a second */
+#define UPDATE_MS  31u
 #define REDUCED_MS 1000 /* Linux, not RFC: so long after a reduction samples do not count */
 
 static uint32_t ms_of(nsec t)
@@ -99,7 +99,7 @@ static void reno_window(struct cubic *q, uint32_t cwnd)
 }
 
 /* How many acknowledged segments make the window grow by one. */
-static uint32_t growth(const struct cubic *q, uint32_t cwnd, uint32_t now_ms)
+static uint32_t growth(struct cubic *q, uint32_t cwnd, uint32_t now_ms)
 {
     uint32_t target = target_window(q, now_ms);
     uint32_t cnt = target > cwnd ? cwnd / (target - cwnd) : 100 * cwnd;
@@ -107,7 +107,18 @@ static uint32_t growth(const struct cubic *q, uint32_t cwnd, uint32_t now_ms)
     if (q->ep.w_max == 0) {
         cnt = min_u32(cnt, 20); /* Linux, not RFC: no plateau known yet: 5 % each round trip */
     }
+    reno_window(q, cwnd);
+    if (q->ep.w_est > cwnd) { /* RFC 9438 4.3: the window is no less than that */
+        cnt = min_u32(cnt, cwnd / (q->ep.w_est - cwnd));
+    }
     return max_u32(cnt, 2); /* RFC 9438 4.2: at most half a window more each round trip */
+}
+
+/* Linux, not RFC: W(t) and W_est anew 32 times a second, but each round trip at least. */
+static bool is_time(const struct cubic *q, uint32_t cwnd, uint32_t now_ms)
+{
+    uint32_t gap_ms = min_u32(UPDATE_MS, q->delay_min_us / 1000);
+    return q->last_cwnd != cwnd || now_ms - q->last_ms > gap_ms;
 }
 
 static void avoid(struct tcp_cc *cc, uint32_t acked, uint32_t now_ms)
@@ -120,14 +131,12 @@ static void avoid(struct tcp_cc *cc, uint32_t acked, uint32_t now_ms)
         q->last_cwnd = 0;
     }
     q->ack_cnt += acked;
-    reno_window(q, cc->cwnd);
-    if (q->last_cwnd != cc->cwnd || now_ms - q->last_ms > UPDATE_MS) {
+    if (is_time(q, cc->cwnd, now_ms)) {
         q->last_cwnd = cc->cwnd;
         q->last_ms = now_ms;
         q->cnt = growth(q, cc->cwnd, now_ms);
     }
     tcp_cc_add(cc, q->cnt, acked);
-    cc->cwnd = max_u32(cc->cwnd, min_u32(q->ep.w_est, cc->cwnd_clamp)); /* RFC 9438 4.3 */
 }
 
 static void cubic_on_ack(struct tcp_cc *cc, const struct cc_ack *ack)
@@ -181,7 +190,6 @@ static void cubic_on_rto(struct tcp_cc *cc)
     struct cubic *q = &cc->u.cubic;
 
     q->ep.w_max = 0;
-    q->ep.prior = 0;
     q->cnt = 0;
     q->last_cwnd = 0;
     hystart_init(&q->hy, q->hy.mode, q->hy.round_end);
