@@ -58,10 +58,9 @@ static void ack_record(struct tcp *c, struct tcp_acked *a, nsec now, nsec *oldes
     }
     if (r->flags & TXR_EVER) {
         a->retrans_acked = true;
-    } else {
-        if (!*oldest && !(r->flags & TXR_SACKED)) {
-            *oldest = r->at;
-        }
+    } else if (!(r->flags & TXR_SACKED)) {
+        *oldest = *oldest ? *oldest : r->at;
+        a->reord = seq_min(a->reord, r->from);
         if (seq_leq(r->to, c->high_seq)) {
             a->orig_acked = true;
         }
@@ -94,7 +93,8 @@ static void clean_queue(struct tcp *c, struct tcp_acked *a, seq ack, nsec now)
         a->delivered += r->flags & TXR_SACKED ? 0 : r->segs - keep;
         if (r->flags & TXR_EVER) {
             a->retrans_acked = true;
-        } else {
+        } else if (!(r->flags & TXR_SACKED)) {
+            a->reord = seq_min(a->reord, r->from);
             oldest = oldest ? oldest : r->at;
             a->orig_acked = a->orig_acked || seq_leq(ack, c->high_seq);
         }
@@ -216,6 +216,7 @@ bool tcp_ack_in(struct stack *st, struct env *env, struct tcp *c, const struct t
     take_timestamp(c, seg, env->now);
     struct tcp_acked a = {
         .prior_una = c->snd.una,
+        .reord = c->snd.nxt,
         .prior_inflight = tcp_inflight(c),
         .ts_ecr = seg->has_ts ? seg->ts_ecr : 0,
         .cwnd_limited =
@@ -248,14 +249,19 @@ bool tcp_ack_in(struct stack *st, struct env *env, struct tcp *c, const struct t
         settle(st, env, c, &a, was_writable);
         return true;
     }
+    seq high = tcp_highest_sacked(c);
     a.dup = is_duplicate(c, seg, moved);
     a.new_data = seq_gt(seg->ack, c->snd.una);
     if (seg->nsack) {
         tcp_loss_sack(st, env, c, seg, &a);
     }
     if (a.new_data) {
+        a.reord = c->snd.nxt;
         clean_queue(c, &a, seg->ack, env->now);
         take_bytes(st, env, c, &a, seg->ack);
+        if (c->sack_ok && seq_lt(a.reord, high)) {
+            tcp_check_reordering(c, a.reord); /* a hole was filled by the original */
+        }
     }
     if (UNLIKELY(a.mtu_probe)) {
         tcp_mtu_probe_acked(st, c);

@@ -520,6 +520,7 @@ struct tcp_acked { /* what one acknowledgment told */
     uint32_t acked_bytes;
     uint32_t sacked;    /* segments newly reported by SACK */
     uint32_t delivered; /* both */
+    seq reord;          /* the first byte that arrived behind later ones; SND.NXT: none */
     nsec rtt;           /* sample, 0: none */
     uint32_t ts_ecr;    /* of the segment; 0: none */
     uint32_t newly_lost;
@@ -538,6 +539,9 @@ struct tcp_acked { /* what one acknowledgment told */
 /* Takes the SACK blocks into the scoreboard. */
 void tcp_loss_sack(struct stack *st, struct env *env, struct tcp *c, const struct tcp_seg *seg,
                    struct tcp_acked *a);
+/* The end of the highest record that was SACKed; SND.UNA if none is. */
+seq tcp_highest_sacked(const struct tcp *c);
+void tcp_check_reordering(struct tcp *c, seq low);
 /* RACK's clock: a segment sent at `at` has been delivered. */
 void tcp_rack_advance(struct tcp *c, const struct tx_rec *r, nsec now);
 /* The state machine of recovery, after an acknowledgment was taken in. */

@@ -23,6 +23,9 @@
 #include "check.h"
 #include "tcp_cc.h"
 
+#define REORDERING_MAX 255u
+#define TIMEOUT_MIN    (2 * MSEC) /* Linux, not RFC: beyond the reordering window, two ticks */
+
 static void to_state(struct stack *st, struct env *env, struct tcp *c, enum tcp_ca ca)
 {
     if (c->ca_state != ca) {
@@ -88,9 +91,8 @@ static void sack_record(struct tcp *c, struct tx_rec *r, struct tcp_acked *a, ns
         if (seq_leq(r->to, c->high_seq)) {
             a->orig_acked = true;
         }
-        if (seq_lt(r->to, *high) && !c->reord_seen) {
-            c->reord_seen = true; /* a hole was filled by the original */
-            c->info.reord_seen++;
+        if (seq_lt(r->from, *high)) { /* a hole was filled by the original */
+            a->reord = seq_min(a->reord, r->from);
         }
         a->rtt = nsec_max(now - r->at, 1);
     }
@@ -103,37 +105,57 @@ static void sack_record(struct tcp *c, struct tx_rec *r, struct tcp_acked *a, ns
     *high = seq_max(*high, r->to);
 }
 
+/* Splits a record of several segments where a block begins or ends in it; only whole segments are
+ * reported (Linux, not RFC: what a block covers of a segment is not enough). True: the record at i
+ * is covered now. *stop: what follows is not. */
+static bool fit_record(struct stack *st, struct env *env, struct tcp *c, uint32_t i,
+                       const struct sack_block *b, bool *stop)
+{
+    const struct tx_rec *r = txq_at(&c->tx, i);
+    uint32_t mss = max_u32(c->snd.mss, 1);
+    uint32_t len = seq_dist(r->from, r->to);
+    bool head = seq_leq(b->from, r->from);
+
+    if (head && seq_leq(r->to, b->to)) {
+        return true;
+    }
+    if (r->segs < 2) {
+        return false;
+    }
+    uint32_t cut = seq_dist(r->from, head ? b->to : b->from);
+    *stop = head && cut < mss;
+    if (*stop) {
+        return false;
+    }
+    cut = head ? cut / mss * mss : max_u32((cut + mss - 1) / mss * mss, mss);
+    if (cut < len) {
+        *stop = txq_split(&c->tx, st->mem, env, i, seq_add(r->from, cut), mss) != 0;
+        return head && !*stop;
+    }
+    return false;
+}
+
 static void take_block(struct stack *st, struct env *env, struct tcp *c, struct sack_block b,
                        struct tcp_acked *a, seq *high)
 {
+    bool stop = false;
+
     if (!seq_lt(b.from, b.to) || seq_gt(b.to, c->snd.nxt) || seq_lt(b.from, c->snd.una)) {
         return;
     }
-    uint32_t mss = max_u32(c->snd.mss, 1);
-    for (uint32_t i = txq_find(&c->tx, b.from); i < c->tx.n; i++) {
+    for (uint32_t i = txq_find(&c->tx, b.from); i < c->tx.n && !stop; i++) {
         struct tx_rec *r = txq_at(&c->tx, i);
-        st->stats.TcpSackScanned++;
         if (seq_geq(r->from, b.to)) {
             return;
         }
-        if (!(r->flags & TXR_SACKED)) {
-            if (seq_lt(r->from, b.from)) {
-                if (txq_split(&c->tx, st->mem, env, i, b.from, mss)) {
-                    return;
-                }
-                continue;
-            }
-            if (seq_gt(r->to, b.to) && txq_split(&c->tx, st->mem, env, i, b.to, mss)) {
-                return;
-            }
-            r = txq_at(&c->tx, i);
+        if ((r->flags & TXR_SACKED) || fit_record(st, env, c, i, &b, &stop)) {
+            sack_record(c, txq_at(&c->tx, i), a, env->now, high);
         }
-        sack_record(c, r, a, env->now, high);
     }
 }
 
 /* The end of the highest SACKed record. */
-static seq highest_sacked(const struct tcp *c)
+seq tcp_highest_sacked(const struct tcp *c)
 {
     if (c->tx.sacked) {
         for (uint32_t i = c->tx.n; i-- > 0;) {
@@ -143,6 +165,22 @@ static seq highest_sacked(const struct tcp *c)
         }
     }
     return c->snd.una;
+}
+
+/* Something at `low` was delivered after what is behind it, and was never sent again: the path
+ * reorders, by so many segments. RFC 8985 6.2 step 3; the distance is Linux's DupThresh. */
+void tcp_check_reordering(struct tcp *c, seq low)
+{
+    seq high = tcp_highest_sacked(c);
+
+    if (seq_geq(low, high)) {
+        return;
+    }
+    uint32_t mss = max_u32(c->snd.mss, 1);
+    uint32_t segs = (seq_dist(low, high) + mss - 1) / mss;
+    c->reordering = (uint8_t)min_u32(max_u32(segs, c->reordering), REORDERING_MAX);
+    c->reord_seen = true;
+    c->info.reord_seen++;
 }
 
 void tcp_loss_sack(struct stack *st, struct env *env, struct tcp *c, const struct tcp_seg *seg,
@@ -158,9 +196,12 @@ void tcp_loss_sack(struct stack *st, struct env *env, struct tcp *c, const struc
         take_dsack(st, c, &seg->sack[0], a);
         first = 1;
     }
-    seq high = highest_sacked(c);
+    seq high = tcp_highest_sacked(c);
     for (uint8_t i = first; i < seg->nsack; i++) {
         take_block(st, env, c, seg->sack[i], a, &high);
+    }
+    if (c->ca_state != CA_LOSS || c->undo_cwnd) {
+        tcp_check_reordering(c, a->reord);
     }
     if (rtt) {
         a->rtt = rtt;
@@ -223,7 +264,7 @@ static void rack_detect(struct stack *st, struct env *env, struct tcp *c, struct
         }
     }
     if (wait) {
-        tcp_timer_set(st, env, c, TT_REORDER, env->now + wait + 1);
+        tcp_timer_set(st, env, c, TT_REORDER, env->now + wait + TIMEOUT_MIN);
     }
 }
 

@@ -179,6 +179,9 @@ static bool has_other_name(const char *knob)
 
 const char *sysctl_name(size_t i)
 {
+    if (i-- == 0) {
+        return "tcp_fastopen_key";
+    }
     if (i < ARRAY_LEN(several)) {
         return several[i].name;
     }

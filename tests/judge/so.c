@@ -16,6 +16,7 @@
 
 #define PATIENCE    (24 * 3600 * SEC) /* how long a packet is waited for */
 #define FINISH_TIME (4 * 3600 * SEC)
+#define LATENCY_US  5 /* no packet leaves at the moment of what caused it; ranges rely on that */
 
 __attribute__((visibility("default"))) void packetdrill_interface_init(const char *flags,
                                                                        struct ifc *out);
@@ -264,7 +265,8 @@ static int do_splice(void *self, int from, loff_t *from_at, int to, loff_t *to_a
                      unsigned int flags)
 {
     struct vk_call c = {.op = VK_SPLICE, .fd = from};
-    if (from_at || to_at) { /* neither a pipe nor a socket has a place to begin at */
+    /* Neither a pipe nor a socket has a place to begin at; packetdrill writes NULL as a zero. */
+    if ((from_at && *from_at) || (to_at && *to_at)) {
         errno = ESPIPE;
         return -1;
     }
@@ -305,7 +307,7 @@ static int do_netdev_receive(void *self, void *packet, size_t *n, long long *tim
         *time_us = vk_real(j->vk) / USEC;
     } else {
         vk_take(j->vk, p);
-        *time_us = (vk_real(j->vk) - (vk_now(j->vk) - p->at)) / USEC;
+        *time_us = (vk_real(j->vk) - (vk_now(j->vk) - p->at)) / USEC + LATENCY_US;
         *n = p->len <= room ? p->len : 0;
         memcpy(packet, p->bytes, *n);
         free(p);
