@@ -20,6 +20,7 @@
     ENV(SET, "", "settings under their Linux sysctl names, ';' between: tcp_sack=0;tcp_ecn=1")   \
     ENV(IMPAIR, "", "rules of an emulated wire, ';' between: delay 20ms; out: drop data#3")      \
     ENV(SEED, "1", "of the emulated wire")                                                       \
+    ENV(LINK, "", "descriptor of a link that is there already; set by `standin compare`")        \
     ENV(DISABLE, "0", "1: this process uses the kernel, and so does what it starts")             \
     ENV(ONLY_CMDS, "", "names of programs, ',' between: only these use the stack")               \
     ENV(SKIP_CMDS, "", "names of programs, ',' between: these do not use the stack")             \

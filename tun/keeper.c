@@ -92,7 +92,7 @@ static struct session_result begin(struct keeper *k, struct order *o, int fds[FD
     if (strncmp(o->build, session_build_id(), sizeof o->build - 1) != 0) {
         return (struct session_result){.code = SESSION_BUILD, .step = "compare builds"};
     }
-    return o->resume ? keeper_resume(k, o, fds) : keeper_make(k, o);
+    return o->resume ? keeper_resume(k, o, fds) : keeper_make(k, o, fds);
 }
 
 /* In the loop, before it first sleeps. */

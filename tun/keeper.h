@@ -37,7 +37,8 @@ struct keeper {
 };
 
 /* keeper_make.c: a new session from the order. The result goes to the one who started us. */
-struct session_result keeper_make(struct keeper *k, const struct order *o);
+struct session_result keeper_make(struct keeper *k, const struct order *o,
+                                  const int fds[FD_PASS_MAX]);
 
 /* A session that lost its keeper: fds as in a welcome. */
 struct session_result keeper_resume(struct keeper *k, const struct order *o,

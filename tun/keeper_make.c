@@ -460,19 +460,39 @@ static struct session_result make_rest(struct keeper *k, const struct session_co
     return make_stack(s);
 }
 
-struct session_result keeper_make(struct keeper *k, const struct order *o)
+static struct session_result claim_device(struct link *l, struct session_config *cfg)
+{
+    int claim = setup_claim();
+    if (claim < 0) {
+        return failed(claim, claim, "wait for other sessions to be set up");
+    }
+    struct session_result r = make_device(l, cfg);
+    sys_close(claim);
+    return r;
+}
+
+/* A link that is there already: nothing to make, and nobody else's addresses to avoid. */
+static struct session_result take_link(struct link *l, struct session_config *cfg, int fd)
+{
+    if (cfg->naddr == 0) {
+        choose_subnet(cfg, 0);
+    }
+    memset(cfg->ifname, 0, sizeof cfg->ifname);
+    cfg->offload = false;
+    link_of_fd(l, fd, cfg->mtu, 0);
+    return fine;
+}
+
+struct session_result keeper_make(struct keeper *k, const struct order *o,
+                                  const int fds[FD_PASS_MAX])
 {
     struct session *s = &the_session;
     struct session_config cfg = o->cfg;
 
     cfg.mtu = cfg.mtu ? cfg.mtu : MTU_DEFAULT;
     cfg.ifname[sizeof cfg.ifname - 1] = 0;
-    int claim = setup_claim();
-    if (claim < 0) {
-        return failed(claim, claim, "wait for other sessions to be set up");
-    }
-    struct session_result r = make_device(&s->link, &cfg);
-    sys_close(claim);
+    struct session_result r =
+        o->link_at >= 0 ? take_link(&s->link, &cfg, fds[o->link_at]) : claim_device(&s->link, &cfg);
     if (r.code == SESSION_OK) {
         s->link.mtu = cfg.mtu;
         r = make_rest(k, &cfg);

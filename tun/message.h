@@ -57,6 +57,7 @@ struct order {
     uint64_t map_size;
     int32_t pidfd_at; /* which of the descriptors that come with it; -1: none */
     int32_t pcap_at;
+    int32_t link_at;
     char note[NOTE_MAX];
     struct session_config cfg;
 };

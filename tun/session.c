@@ -361,8 +361,19 @@ static bool is_arena(const struct session *s)
     return sys_fstat(s->arena_fd, &st) == 0 && st.st_ino == s->arena_ino;
 }
 
+static bool is_socket(int fd, int type)
+{
+    int got = 0, domain = 0;
+    socklen_t len = sizeof got;
+    return sys_getsockopt(fd, SOL_SOCKET, SO_TYPE, &got, &len) == 0 && got == type &&
+           sys_getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain == AF_UNIX;
+}
+
 static bool is_tun(const struct session *s)
 {
+    if (s->arena->cfg.given_link) {
+        return is_socket(s->link.fd, SOCK_SEQPACKET);
+    }
     struct {
         char name[16];
         char rest[32];
@@ -375,14 +386,6 @@ static bool is_timer(const struct session *s)
 {
     struct itimerspec now;
     return sys3(SYS_timerfd_gettime, s->timer_fd, (long)&now, 0) == 0;
-}
-
-static bool is_socket(int fd, int type)
-{
-    int got = 0, domain = 0;
-    socklen_t len = sizeof got;
-    return sys_getsockopt(fd, SOL_SOCKET, SO_TYPE, &got, &len) == 0 && got == type &&
-           sys_getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain == AF_UNIX;
 }
 
 /* Keeps what is good, else takes the new one; a bad number is somebody else's now and is not

@@ -64,6 +64,10 @@ struct session_config {
     uint32_t mtu;
     bool offload;
     bool claimed; /* addresses were named by the user, not chosen */
+    /* The link is there already: one end of a SEQPACKET pair that carries what a TUN does, virtio
+     * header first (relay.h). Its descriptor and 1, in the process that starts the session; 0: a
+     * TUN is made. */
+    uint32_t given_link;
     char ifname[16];
     uint32_t snaplen; /* of a capture: bytes kept of each packet; 0: no capture */
     struct knobs knobs;

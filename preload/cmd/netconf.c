@@ -396,10 +396,28 @@ static bool make_wire(struct session_config *cfg, const struct options *o)
     return true;
 }
 
+/* A link that somebody else has made for us (relay.h): the number of its descriptor. */
+static bool take_link(struct session_config *cfg)
+{
+    const char *text = getenv("STANDIN_LINK");
+    long fd;
+    if (!text || !*text) {
+        return true;
+    }
+    if (!number(text, 0, INT_MAX - 1, &fd)) {
+        msg("STANDIN_LINK=%s is not the number of a descriptor", text);
+        return false;
+    }
+    cfg->given_link = (uint32_t)fd + 1;
+    cfg->offload = false;
+    return true;
+}
+
 bool netconf_make(struct session_config *cfg, const struct options *o)
 {
     memset(cfg, 0, sizeof *cfg);
     return make_addrs(cfg, o) && make_mtu(cfg, o->mtu ? o->mtu : getenv("STANDIN_MTU")) &&
            make_offload(cfg, o->offload ? o->offload : getenv("STANDIN_OFFLOAD")) &&
-           make_snaplen(cfg, o->snaplen) && make_knobs(cfg, o) && make_wire(cfg, o);
+           make_snaplen(cfg, o->snaplen) && make_knobs(cfg, o) && make_wire(cfg, o) &&
+           take_link(cfg);
 }

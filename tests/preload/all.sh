@@ -5,7 +5,7 @@ cd "$(dirname "$0")"
 : "${T:=}"
 
 status=0
-for script in exports.sh same.sh hooks.sh command.sh errors.sh curl.sh fastopen.sh impair.sh ping.sh seen.sh \
+for script in exports.sh same.sh hooks.sh command.sh errors.sh curl.sh fastopen.sh impair.sh relay.sh ping.sh seen.sh \
     capture.sh trace.sh nginx.sh family.sh explain.sh ss.sh valgrind.sh; do
     echo "=== $script"
     "$PWD/$script" || status=1

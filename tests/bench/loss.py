@@ -1,0 +1,159 @@
+#!/usr/bin/env python3
+"""loss.py - goodput over a lossy wire, over real devices: Linux's CUBIC and our stack through the same relay.
+
+    loss.py linux [--seeds N] [--jobs N]   Linux's median goodput for every cell of the grid: tests/sim/linux.txt
+    loss.py bench [--seeds N]              six cells live, ours and Linux's alternating, the ratio of each
+    loss.py mixed [--seconds N]            ours beside Linux's on one queue of 50 Mbit/s: Jain's index
+    loss.py serve PORT | send HOST PORT BYTES | pour HOST PORT SECONDS | drain PORT      the ends
+
+The cells come from build/sim/table --grid, as the simulator's do. As root; each run has network namespaces of its own.
+"""
+import argparse
+import concurrent.futures
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import threading
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.path.join(ROOT, os.environ.get("BUILD", "build"))
+LIVE = ["loss-0.1-50", "loss-1-10", "loss-1-50", "loss-3-10", "reorder-50", "burst-50"]
+PORT = "8001"
+
+
+def serve(port, tell=False):
+    """Reads each connection to its end, then closes it; with `tell` says when which bytes came."""
+    listener = socket.create_server(("0.0.0.0", port), backlog=64)
+
+    def drink(conn, peer):
+        buf = bytearray(1 << 18)
+        total, start = 0, time.monotonic()
+        while n := conn.recv_into(buf):
+            total += n
+            if tell and time.monotonic() - start > 0.1:
+                print(peer[0], total, "%.3f" % time.monotonic(), flush=True)
+                start = time.monotonic()
+        conn.close()
+
+    while True:
+        conn, peer = listener.accept()
+        threading.Thread(target=drink, args=(conn, peer), daemon=True).start()
+
+
+def send(host, port, count):
+    """Prints the seconds from connect to the peer's end of file."""
+    data = bytes(count)
+    start = time.monotonic()
+    conn = socket.create_connection((host, port))
+    conn.sendall(data)
+    conn.shutdown(socket.SHUT_WR)
+    while conn.recv(1):
+        pass
+    print("%.6f" % (time.monotonic() - start))
+
+
+def pour(host, port, seconds):
+    """Sends for so long."""
+    conn = socket.create_connection((host, port))
+    data, until = bytes(1 << 16), time.monotonic() + seconds
+    conn.settimeout(seconds + 5)
+    while time.monotonic() < until:
+        conn.sendall(data)
+
+
+def me(*words):
+    return [sys.executable, os.path.abspath(__file__), *words]
+
+
+def relay(stack, rules, seed, program, server=("serve", PORT), extra=()):
+    cmd = [os.path.join(BUILD, "bench/relay_run"), "--stack", stack, "--standin", os.path.join(BUILD, "standin"),
+           "--cubic", "--rules", rules, "--seed", str(seed), "--server", " ".join(me(*server)), *extra, "--", *program]
+    return subprocess.run(cmd, stdout=subprocess.PIPE, check=True, timeout=400, text=True).stdout
+
+
+def goodput(stack, cell, seed):
+    """Mbit/s of one transfer."""
+    _, count, rules = cell
+    seconds = float(relay(stack, rules, seed, me("send", "10.77.0.1", PORT, str(count))))
+    return count * 8 / seconds / 1e6
+
+
+def grid():
+    out = subprocess.run([os.path.join(BUILD, "sim/table"), "--grid"], stdout=subprocess.PIPE, check=True, text=True)
+    for line in out.stdout.splitlines():
+        name, count, rules = line.split("\t")
+        yield name, int(count), rules
+
+
+def linux(seeds, jobs):
+    cells = list(grid())
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        runs = {(c[0], s): pool.submit(goodput, "kernel", c, s) for s in range(1, seeds + 1) for c in cells}
+        for job in concurrent.futures.as_completed(runs.values()):
+            job.result()
+    print("# Linux %s, CUBIC, over the relay; median of %d seeds" % (os.uname().release.split("-")[0], seeds))
+    print("# what-rtt         bytes   Mbit/s   least    most")
+    for name, count, _ in cells:
+        got = [runs[name, s].result() for s in range(1, seeds + 1)]
+        print("%-14s %9d  %7.3f %7.3f %7.3f" % (name, count, statistics.median(got), min(got), max(got)))
+
+
+def bench(seeds):
+    ratios = []
+    for cell in grid():
+        if cell[0] not in LIVE:
+            continue
+        ours, theirs = [], []
+        for seed in range(1, seeds + 1):
+            for stack in ("user", "kernel") if seed % 2 else ("kernel", "user"):
+                (ours if stack == "user" else theirs).append(goodput(stack, cell, seed))
+        a, b = statistics.median(ours), statistics.median(theirs)
+        ratios.append(a / b)
+        print("bench loss-%s ours=%.3f kernel=%.3f ratio=%.3f better=more seeds=%d unit=Mbit/s"
+              % (cell[0], a, b, a / b, seeds), flush=True)
+    print("bench loss median=%.3f least=%.3f cells=%d" % (statistics.median(ratios), min(ratios), len(ratios)))
+
+
+def mixed(seconds):
+    """Two flows, one of each stack: the bytes of the last two thirds."""
+    got = {}
+    out = relay("user", "delay 10ms; rate 50mbit queue 100ms", 1, me("pour", "10.77.0.1", PORT, str(seconds)),
+                server=("drain", PORT), extra=["--beside", " ".join(me("pour", "10.77.0.1", PORT, str(seconds)))])
+    for line in out.splitlines():
+        who, total, at = line.split()
+        got.setdefault(who, []).append((float(at), int(total)))
+    begin = min(v[0][0] for v in got.values()) + seconds / 3
+    share = {}
+    for who, list_ in got.items():
+        late = [x for x in list_ if x[0] >= begin]
+        share[who] = (late[-1][1] - late[0][1]) * 8 / (late[-1][0] - late[0][0]) / 1e6
+    x = list(share.values())
+    print("bench mixed %s jain=%.4f" % (" ".join("%s=%.2f" % i for i in sorted(share.items())),
+                                        sum(x) ** 2 / (len(x) * sum(v * v for v in x))))
+
+
+def main():
+    words = sys.argv[1:]
+    if words[:1] == ["serve"]:
+        serve(int(words[1]))
+    elif words[:1] == ["drain"]:
+        serve(int(words[1]), True)
+    elif words[:1] == ["send"]:
+        send(words[1], int(words[2]), int(words[3]))
+    elif words[:1] == ["pour"]:
+        pour(words[1], int(words[2]), float(words[3]))
+    else:
+        parser = argparse.ArgumentParser()
+        parser.add_argument("what", choices=["linux", "bench", "mixed"])
+        parser.add_argument("--seeds", type=int, default=9)
+        parser.add_argument("--jobs", type=int, default=3)
+        parser.add_argument("--seconds", type=int, default=60)
+        a = parser.parse_args()
+        {"linux": lambda: linux(a.seeds, a.jobs), "bench": lambda: bench(a.seeds),
+         "mixed": lambda: mixed(a.seconds)}[a.what]()
+
+
+main()
