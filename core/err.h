@@ -49,7 +49,8 @@
     ERR(NOTSOCK, "not a socket")                     \
     ERR(NFILE, "too many sockets")                   \
     ERR(NODEV, "no such device")                     \
-    ERR(INTR, "interrupted by a signal")
+    ERR(INTR, "interrupted by a signal")             \
+    ERR(NOMSG, "no message of that type")
 
 enum err {
     ERR_OK,

@@ -653,6 +653,9 @@ static int64_t do_send(struct stack *st, struct env *env, struct sock *s, const 
     if (UNLIKELY(flags & LX_MSG_FASTOPEN)) {
         struct tcp_first first = {.v = v, .n = n, .waits = !(flags & LX_MSG_DONTWAIT)};
         int64_t done = send_opening(st, env, s, &first, to);
+        if (done > 0 && (first.taken == span_total(v, n) || flags & LX_MSG_DONTWAIT)) {
+            tcp_send_ends(st, env, s, flags);
+        }
         if (done) {
             return done;
         }
@@ -674,6 +677,13 @@ int64_t sock_send(struct stack *st, struct env *env, struct sock *s, const struc
 bool sock_opening(const struct sock *s)
 {
     return is_tcp(s) && tcp_opening(s);
+}
+
+void sock_send_ends(struct stack *st, struct env *env, struct sock *s, uint32_t flags)
+{
+    if (is_tcp(s)) {
+        tcp_send_ends(st, env, s, flags);
+    }
 }
 
 int64_t sock_recv(struct stack *st, struct env *env, struct sock *s, struct mspan *v, size_t n,

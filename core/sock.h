@@ -63,7 +63,7 @@ struct sock_opts {
     uint8_t mtu_discover6;
     uint8_t minttl; /* TCP: from further away nothing is taken (RFC 5082) */
     uint8_t minhops;
-    uint32_t timestamping; /* kept: SO_TIMESTAMPING's flags */
+    uint32_t timestamping; /* LX_SOF_TIMESTAMPING_* */
     uint32_t port_range;   /* IP_LOCAL_PORT_RANGE: low | high << 16; 0: none */
     char device[16];       /* SO_BINDTODEVICE: kept, there is only one */
     nsec rcvtimeo;         /* 0: none; kept for the caller, which does the waiting */
@@ -168,13 +168,14 @@ struct recv_info {
     nsec stamp;           /* realtime */
     int16_t ttl;
     uint8_t tos;
-    bool have_from    : 1;
-    bool have_pktinfo : 1;
-    bool have_ttl     : 1;
-    bool have_tos     : 1;
-    bool have_stamp   : 1;
-    bool have_inq     : 1; /* TCP_INQ */
-    bool have_origdst : 1; /* `to` and to_port */
+    bool have_from      : 1;
+    bool have_pktinfo   : 1;
+    bool have_ttl       : 1;
+    bool have_tos       : 1;
+    bool have_stamp     : 1;
+    bool have_tstamping : 1; /* SO_TIMESTAMPING: stamp, as a struct scm_timestamping */
+    bool have_inq       : 1; /* TCP_INQ */
+    bool have_origdst   : 1; /* `to` and to_port */
     uint32_t inq;
     uint16_t to_port;
     uint16_t segment;  /* UDP_GRO: the datagrams that are told as one; 0: one */
@@ -233,6 +234,10 @@ int64_t sock_send(struct stack *st, struct env *env, struct sock *s, const struc
 
 /* Whether a TCP connection is on its way, its SYN sent. */
 bool sock_opening(const struct sock *s);
+
+/* A send that waited for room (without LX_MSG_DONTWAIT) ends with what it has: its last byte is the
+ * last of the whole for time stamps and MSG_ZEROCOPY. */
+void sock_send_ends(struct stack *st, struct env *env, struct sock *s, uint32_t flags);
 
 /* recv family: bytes, 0 at the end of the stream, or -ERR_*. `info` may be NULL. Honours PEEK,
  * TRUNC, OOB, ERRQUEUE; WAITALL and DONTWAIT are the caller's. */

@@ -7,7 +7,7 @@
  *
  * Options that are on or off stand in one list, FLAG_LIST, from which their reading and writing are
  * made; the others have a case of their own. What is accepted here and has no effect in this stack
- * is kept so that it can be read back: the flags of SO_TIMESTAMPING, IP_MINTTL, the device's name.
+ * is kept so that it can be read back: IP_MINTTL, the device's name.
  *
  * How a value arrives differs by level, as in Linux: SOL_SOCKET wants an int; IPPROTO_IP takes an
  * int or, if it is shorter, one byte; IPPROTO_IPV6 wants an int. How it leaves differs too:
@@ -21,6 +21,7 @@
 #include "event.h"
 #include "sock.h"
 #include "sock_priv.h"
+#include "sock_ts.h"
 #include "stack.h"
 #include "tcp.h"
 #include "udp.h"
@@ -206,18 +207,6 @@ static int set_pacing(struct stack *st, struct env *env, struct sock *s, const s
     return 0;
 }
 
-/* SOF_TIMESTAMPING_OPT_ID counts bytes of a connection: on TCP it may come only with a connection.
- */
-static int set_timestamping(struct sock *s, int32_t v)
-{
-    const int32_t opt_id = 1 << 7;
-    if ((v & ~0x7ffff) != 0 || ((v & opt_id) != 0 && opt_is_tcp(s) && !s->connected)) {
-        return -ERR_INVAL;
-    }
-    s->opt.timestamping = (uint32_t)v;
-    return 0;
-}
-
 static int set_sol_flag(struct stack *st, struct env *env, struct sock *s, int name,
                         const struct opt_arg *a)
 {
@@ -277,7 +266,7 @@ static int set_sol(struct stack *st, struct env *env, struct sock *s, int name,
         s->opt.mark = (uint32_t)a->v;
         return 0;
     case LX_SO_TIMESTAMPING:
-        return set_timestamping(s, a->v);
+        return ts_set(st, env, s, (uint32_t)a->v);
     case LX_SO_MAX_PACING_RATE:
         return set_pacing(st, env, s, a);
     case LX_SO_BUSY_POLL:

@@ -7,6 +7,7 @@
 #include "sock_side.h"
 
 #include "check.h"
+#include "sock_errq.h"
 #include "sock_priv.h"
 #include "stack.h"
 
@@ -45,6 +46,7 @@ void sock_side_free(struct stack *st, struct sock *s)
 
     if (x) {
         unsignal(st, x);
+        errq_purge(st, s);
         s->side = NULL;
         __atomic_signal_fence(__ATOMIC_SEQ_CST);
         mem_obj_put(st->mem, x);
@@ -95,6 +97,9 @@ void sock_side_rebuild(struct stack *st)
         }
         x->signalled = false;
         x->mark_head = x->mark_tail = x->mark_next = NULL;
+        x->rx_head = x->rx_tail = NULL;
+        x->err_head = x->err_tail = NULL;
+        x->err_bytes = 0;
     }
     for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
         for (struct sock *s = mem_obj_next(st->mem, kinds[k], NULL); s;

@@ -24,16 +24,23 @@ enum urg_state {
 
 /* What happens at a mark in the stream being sent (tcp_mark.c). */
 enum {
-    MARK_EOR = 1, /* a record ends: no segment reaches over it */
+    MARK_SCHED = 2,   /* the time is told: when it goes out (before the link, after) */
+    MARK_SND = 4,     /* */
+    MARK_ACK = 8,     /* ... when it is acknowledged */
+    MARK_COPIED = 16, /* a MSG_ZEROCOPY is complete then */
 };
 
 struct mark {
     struct mem_obj obj; /* kind MEM_MARK */
     struct sock *owner;
     struct mark *next;
-    seq at; /* the byte behind the last one concerned */
-    uint8_t what;
+    seq at;       /* the byte behind the last one concerned */
+    uint32_t id;  /* MARK_COPIED: number of the send */
+    nsec real;    /* of a mark in the stream received: when the byte before it came */
+    uint8_t what; /* 0: received */
 };
+
+struct dgram;
 
 struct side {
     struct mem_obj obj; /* kind MEM_SIDE */
@@ -48,7 +55,15 @@ struct side {
 
     /* marks in the stream being sent, in order */
     struct mark *mark_head, *mark_tail;
-    struct mark *mark_next; /* the first that SND.NXT has not passed */
+    struct mark *mark_next;         /* the first that SND.NXT has not passed */
+    struct mark *rx_head, *rx_tail; /* and in the stream received, while times are wanted */
+
+    /* the error queue (sock_errq.c) */
+    struct dgram *err_head, *err_tail;
+    uint32_t err_bytes;
+    uint32_t
+        ts_key; /* SOF_TIMESTAMPING_OPT_ID: the next datagram's number, or byte 0 of a stream */
+    uint32_t zc_next; /* MSG_ZEROCOPY: number of the next send */
 
     /* SIGURG */
     bool signalled;    /* on the stack's list of signals to send */

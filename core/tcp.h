@@ -82,6 +82,7 @@ bool tcp_opening(const struct sock *s);
 
 int64_t tcp_send(struct stack *st, struct env *env, struct sock *s, const struct span *v, size_t n,
                  uint32_t flags);
+void tcp_send_ends(struct stack *st, struct env *env, struct sock *s, uint32_t flags);
 int64_t tcp_recv(struct stack *st, struct env *env, struct sock *s, struct mspan *v, size_t n,
                  uint32_t flags, struct recv_info *info);
 int tcp_shutdown(struct stack *st, struct env *env, struct sock *s, int how);
@@ -137,6 +138,9 @@ bool tcp_rebuild(struct stack *st, struct env *env, struct sock *s);
 
 /* Recovery, after all were rebuilt: the accept queues from the children. */
 void tcp_rebuild_queues(struct stack *st, struct env *env);
+
+/* Where SOF_TIMESTAMPING_OPT_ID begins to count bytes. */
+uint32_t tcp_ts_base(const struct sock *s, bool from_written);
 
 /* Recovery, after all were rebuilt: the marks in their streams (sock_side.h). */
 void tcp_mark_rebuild(struct stack *st);

@@ -115,7 +115,7 @@ static void take_bytes(struct stack *st, struct env *env, struct tcp *c, struct 
     c->snd.una = ack;
     if (UNLIKELY(c->s.side != NULL)) {
         tcp_urg_acked(c);
-        tcp_mark_acked(st, c);
+        tcp_mark_acked(st, env, c);
     }
     if (seq_lt(head, end)) {
         a->acked_bytes = seq_dist(head, end);

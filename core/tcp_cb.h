@@ -630,13 +630,24 @@ uint32_t tcp_urg_take(struct tcp *c, uint64_t *from, struct mspan *v, size_t n, 
 void tcp_urg_taken(struct tcp *c);
 void tcp_urg_reset(struct tcp *c);
 
-/* ---- tcp_mark.c; all but tcp_mark_add and tcp_mark_drop: there is a side object */
-/* A mark at the end of what was written. -ERR_NOBUFS. */
-int tcp_mark_add(struct stack *st, struct env *env, struct tcp *c, uint8_t what);
-/* SND.NXT has moved; SND.UNA has; the stream is over. */
+/* ---- tcp_mark.c; but for the first two and tcp_mark_drop there is a side object */
+/* What is to happen at the end of a send with these flags: MARK_*; 0: nothing. */
+uint8_t tcp_mark_wanted(const struct tcp *c, uint32_t flags);
+/* A mark to be set, or given back; NULL: no memory. Set: at the end of what was written. */
+struct mark *tcp_mark_new(struct stack *st, struct env *env, struct tcp *c);
+void tcp_mark_set(struct tcp *c, struct mark *m, uint8_t what);
+/* SND.NXT has moved; a segment has gone out; SND.UNA has moved, the ring not yet. */
 void tcp_mark_sent(struct tcp *c);
-void tcp_mark_acked(struct stack *st, struct tcp *c);
+void tcp_mark_out(struct stack *st, struct env *env, struct tcp *c, const struct tcp_seg *seg,
+                  const struct pkt_out *p);
+void tcp_mark_acked(struct stack *st, struct env *env, struct tcp *c);
+/* The stream is over: whoever waits for completions is told. All marks go. */
+void tcp_mark_over(struct stack *st, struct env *env, struct tcp *c);
 void tcp_mark_drop(struct stack *st, struct tcp *c);
+/* A segment that ends at `end` has come; the bytes before `end` are read: when the last of them
+ * came, 0: not known. */
+void tcp_mark_arrived(struct stack *st, struct env *env, struct tcp *c, seq end);
+nsec tcp_mark_read(struct stack *st, struct tcp *c, seq end, bool taken);
 
 /* ---- tcp_user.c */
 /* The connection ends: buffers freed, timers off, the program told (err 0: orderly). Frees an

@@ -192,6 +192,9 @@ static enum drop in_syn_sent(struct stack *st, struct env *env, struct tcp *c,
         sock_notify(st, &c->s, LX_POLLOUT | LX_POLLWRNORM);
         tcp_want_ack(st, c, TX_ACK);
         bool text = !(c->syn_fastopen || c->syn_data) || tfo_synack(st, env, c, seg);
+        if (UNLIKELY(c->s.side != NULL)) {
+            tcp_mark_acked(st, env, c); /* what went with the SYN */
+        }
         opened_for_writer(st, env, c);
         tcp_want_out(st, c);
         if (text && (seg->len || seg->flags & TCP_FIN)) {

@@ -23,6 +23,7 @@
 
 #include "check.h"
 #include "place.h"
+#include "sock_ts.h"
 
 #define QUICKACKS_MAX 16u
 
@@ -291,6 +292,9 @@ static bool put_text(struct stack *st, struct env *env, struct tcp *c, const str
         return false;
     }
     ring_put(&c->rq, off, seg->data, seg->len);
+    if (UNLIKELY(ts_wanted(&c->s))) {
+        tcp_mark_arrived(st, env, c, seq_add(seg->seq, seg->len));
+    }
     return true;
 }
 

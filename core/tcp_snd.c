@@ -129,7 +129,11 @@ static int xmit(struct stack *st, struct env *env, struct tcp *c, struct tcp_seg
         ack_sent(st, env, c, seg->len == 0);
     }
     struct ip_send how = route(st, c);
-    return ip_send(st, env, &p, &how);
+    int err = ip_send(st, env, &p, &how);
+    if (UNLIKELY(c->s.side != NULL) && seg->len && !err) {
+        tcp_mark_out(st, env, c, seg, &p);
+    }
+    return err;
 }
 
 void tcp_want_out(struct stack *st, struct tcp *c)

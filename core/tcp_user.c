@@ -14,7 +14,9 @@
 
 #include "check.h"
 #include "isn.h"
+#include "sock_errq.h"
 #include "sock_priv.h"
+#include "sock_ts.h"
 
 uint32_t tcp_obj_size(void)
 {
@@ -321,6 +323,9 @@ int64_t tcp_recv(struct stack *st, struct env *env, struct sock *s, struct mspan
     struct tcp *c = tcp_of(s);
     uint64_t to = c->rq.head;
 
+    if (UNLIKELY(flags & LX_MSG_ERRQUEUE)) {
+        return errq_recv(st, s, v, n, info);
+    }
     if (c->state == TCP_LISTEN) {
         return -ERR_NOTCONN;
     }
@@ -337,6 +342,14 @@ int64_t tcp_recv(struct stack *st, struct env *env, struct sock *s, struct mspan
     }
     if (!done && mspan_total(v, n)) { /* there was the urgent byte only */
         return nothing_to_read(c);
+    }
+    if (UNLIKELY(s->side && s->side->rx_head)) {
+        seq end = seq_add(c->rcv_base, (uint32_t)to);
+        nsec real = tcp_mark_read(st, c, end, !(flags & LX_MSG_PEEK));
+        if (info) {
+            info->stamp = real;
+            ts_fill(s, info, false);
+        }
     }
     if (info) {
         info->have_inq = c->inq_opt;
@@ -422,6 +435,9 @@ void tcp_done(struct stack *st, struct env *env, struct tcp *c, enum err err)
     tcp_timers_off(st, c);
     tfo_end(st, env, c);
     tfo_left(st, env, c, false);
+    if (UNLIKELY(c->s.side != NULL)) {
+        tcp_mark_over(st, env, c);
+    }
     tcp_release_bufs(st, c);
     leave_flush_list(st, c);
     c->want_out = c->want_ack = false;
@@ -535,7 +551,7 @@ void tcp_close(struct stack *st, struct env *env, struct sock *s)
 uint32_t tcp_ready(const struct stack *st, const struct sock *s)
 {
     const struct tcp *c = tcp_of_const(s);
-    uint32_t bits = s->err ? LX_POLLERR : 0;
+    uint32_t bits = s->err || errq_any(s) ? LX_POLLERR : 0;
 
     if (c->state == TCP_LISTEN) {
         return bits | (c->acc_head ? LX_POLLIN | LX_POLLRDNORM : 0);

@@ -121,15 +121,30 @@ static void buffer_full(struct stack *st, struct env *env, struct tcp *c)
     }
 }
 
-/* What is noted of the place the call ends at. */
-static void mark_end(struct stack *st, struct env *env, struct tcp *c, uint32_t flags, bool all)
+/* What is noted of the place the call ends at. One that will wait for room is not over. */
+static void mark_end(struct stack *st, struct env *env, struct tcp *c, uint32_t flags, bool all,
+                     struct mark **mark)
 {
     if (flags & LX_MSG_OOB) {
         tcp_urg_mark(st, env, c);
     }
     if ((flags & LX_MSG_EOR) && all) {
         wq_last(&c->wq)->flags |= WB_EOR;
-        tcp_mark_add(st, env, c, MARK_EOR);
+    }
+    if (*mark && (all || flags & LX_MSG_DONTWAIT)) {
+        tcp_mark_set(c, *mark, tcp_mark_wanted(c, flags));
+        *mark = NULL;
+    }
+}
+
+void tcp_send_ends(struct stack *st, struct env *env, struct sock *s, uint32_t flags)
+{
+    struct tcp *c = tcp_of(s);
+    uint8_t what = tcp_mark_wanted(c, flags);
+    struct mark *m = what ? tcp_mark_new(st, env, c) : NULL;
+
+    if (m) {
+        tcp_mark_set(c, m, what);
     }
 }
 
@@ -180,7 +195,14 @@ int64_t tcp_send(struct stack *st, struct env *env, struct sock *s, const struct
         c->write_pending = tcp_opening(s) && !(flags & LX_MSG_DONTWAIT);
         return err;
     }
-    if (flags & (LX_MSG_OOB | LX_MSG_EOR) && !sock_side(st, env, s)) {
+    struct mark *mark = NULL;
+    if (UNLIKELY(tcp_mark_wanted(c, flags)) && total) {
+        mark = tcp_mark_new(st, env, c);
+        if (!mark) {
+            return -ERR_NOBUFS;
+        }
+    }
+    if (flags & LX_MSG_OOB && !sock_side(st, env, s)) {
         return -ERR_NOBUFS;
     }
     ring_rewind(&c->sq);
@@ -214,10 +236,13 @@ int64_t tcp_send(struct stack *st, struct env *env, struct sock *s, const struct
     }
     c->nospace = done < total;
     if (done) {
-        if (UNLIKELY(flags & (LX_MSG_OOB | LX_MSG_EOR))) {
-            mark_end(st, env, c, flags, done == total);
+        if (UNLIKELY(mark != NULL || flags & (LX_MSG_OOB | LX_MSG_EOR))) {
+            mark_end(st, env, c, flags, done == total, &mark);
         }
         call_over(st, env, c, flags, done == total);
+    }
+    if (UNLIKELY(mark != NULL)) {
+        mem_obj_put(st->mem, mark);
     }
     return done || !total ? (int64_t)done : err ? err : -ERR_AGAIN;
 }

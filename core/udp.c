@@ -20,8 +20,10 @@
 #include "ip.h"
 #include "mcast.h"
 #include "pollset.h"
+#include "sock_errq.h"
 #include "sock_priv.h"
 #include "sock_side.h"
+#include "sock_ts.h"
 #include "stack.h"
 #include "udp_priv.h"
 
@@ -84,21 +86,18 @@ static uint32_t dgram_charge(const struct dgram *d)
 
 static void queue_put(struct udp *u, struct dgram *d)
 {
-    struct dgram **head = d->is_err ? &u->err_head : &u->head;
-    struct dgram **tail = d->is_err ? &u->err_tail : &u->tail;
     d->next = NULL;
-    *(*tail ? &(*tail)->next : head) = d;
-    *tail = d;
+    *(u->tail ? &u->tail->next : &u->head) = d;
+    u->tail = d;
     u->queued += dgram_charge(d);
 }
 
-static struct dgram *queue_take(struct udp *u, bool is_err)
+static struct dgram *queue_take(struct udp *u)
 {
-    struct dgram **head = is_err ? &u->err_head : &u->head;
-    struct dgram *d = *head;
-    *head = d->next;
-    if (!*head) {
-        *(is_err ? &u->err_tail : &u->tail) = NULL;
+    struct dgram *d = u->head;
+    u->head = d->next;
+    if (!u->head) {
+        u->tail = NULL;
     }
     u->queued -= dgram_charge(d);
     return d;
@@ -114,7 +113,7 @@ static bool queue_room(const struct stack *st, const struct udp *u, size_t len)
 
 /* --- receiving --- */
 
-static size_t scatter(const struct dgram *d, struct mspan *v, size_t n)
+size_t dgram_scatter(const struct dgram *d, struct mspan *v, size_t n)
 {
     const uint8_t *p = d->data ? d->data : d->small;
     size_t at = 0;
@@ -129,7 +128,7 @@ static size_t scatter(const struct dgram *d, struct mspan *v, size_t n)
 }
 
 /* What the socket's options ask for, of what the datagram knows. */
-static void info_fill(const struct sock *s, const struct dgram *d, struct recv_info *info)
+void dgram_info(const struct sock *s, const struct dgram *d, struct recv_info *info)
 {
     bool v6 = !addr_is4(&d->info.from.addr);
     *info = d->info;
@@ -137,48 +136,35 @@ static void info_fill(const struct sock *s, const struct dgram *d, struct recv_i
     info->have_pktinfo = s->opt.pktinfo || s->opt.pktinfo6;
     info->have_ttl = v6 ? s->opt.recvhoplimit : s->opt.recvttl;
     info->have_tos = v6 ? s->opt.recvtclass : s->opt.recvtos;
-    info->have_stamp = s->opt.timestamp || s->opt.timestampns;
+    ts_fill(s, info, false);
     info->have_origdst = v6 ? s->opt.origdst6 : s->opt.origdst;
     info->to_port = s->flow.lport;
-}
-
-/* After an error was taken from its queue, the next one is pending, or none. Linux:
- * sock_dequeue_err_skb. */
-static void next_error(struct udp *u, const struct dgram *taken)
-{
-    const struct dgram *next = u->err_head;
-    if (next && next->info.ee.origin != UDP_EE_LOCAL) {
-        u->s.err = (uint8_t)next->info.ee.err;
-    } else if (taken->info.ee.origin != UDP_EE_LOCAL) {
-        u->s.err = ERR_OK;
-    }
 }
 
 int64_t udp_recv(struct stack *st, struct env *env, struct sock *s, struct mspan *v, size_t n,
                  uint32_t flags, struct recv_info *info)
 {
     struct udp *u = udp_of(s);
-    bool is_err = (flags & LX_MSG_ERRQUEUE) != 0;
-    struct dgram *d = is_err ? u->err_head : u->head;
+    struct dgram *d = u->head;
     struct recv_info unused;
 
     (void)env;
-    if (!is_err && s->err != ERR_OK) {
+    if (flags & LX_MSG_ERRQUEUE) {
+        return errq_recv(st, s, v, n, info);
+    }
+    if (s->err != ERR_OK) {
         return udp_take_error(s);
     }
     if (!d) {
-        return s->rcv_shut && !is_err && (flags & LX_MSG_DONTWAIT) == 0 ? 0 : -ERR_AGAIN;
+        return s->rcv_shut && (flags & LX_MSG_DONTWAIT) == 0 ? 0 : -ERR_AGAIN;
     }
     info = info ? info : &unused;
-    info_fill(s, d, info);
-    size_t copied = scatter(d, v, n);
+    dgram_info(s, d, info);
+    size_t copied = dgram_scatter(d, v, n);
     size_t len = d->len;
-    info->flags = (is_err ? LX_MSG_ERRQUEUE : 0) | (copied < len ? (uint32_t)LX_MSG_TRUNC : 0);
-    if (is_err || (flags & LX_MSG_PEEK) == 0) {
-        (void)queue_take(u, is_err);
-        if (is_err) {
-            next_error(u, d);
-        }
+    info->flags = copied < len ? (uint32_t)LX_MSG_TRUNC : 0;
+    if ((flags & LX_MSG_PEEK) == 0) {
+        (void)queue_take(u);
         dgram_free(st, d);
     }
     return (int64_t)((flags & LX_MSG_TRUNC) != 0 ? len : copied);
@@ -323,25 +309,6 @@ void udp_ping_input(struct stack *st, struct env *env, const struct ip_hdr *ip)
     }
 }
 
-static void error_put(struct stack *st, struct env *env, struct udp *u, const struct recv_info *ee,
-                      const struct span *quoted)
-{
-    struct dgram *d = NULL;
-    if (queue_room(st, u, quoted->n)) {
-        d = dgram_new(st, env, &u->s, quoted->n);
-    }
-    if (!d) {
-        return;
-    }
-    if (quoted->n > 0) {
-        memcpy(dgram_bytes(d), quoted->p, quoted->n);
-    }
-    d->info = *ee;
-    d->is_err = true;
-    d->number = ++st->dgram_number; /* not 0: it is complete */
-    queue_put(u, d);
-}
-
 /* Linux, __udp4_lib_err: without IP_RECVERR only hard errors of connected sockets are told. */
 void udp_icmp_error(struct stack *st, struct env *env, struct sock *s, enum err err, bool hard,
                     const struct recv_info *ee, const struct span *quoted)
@@ -351,7 +318,7 @@ void udp_icmp_error(struct stack *st, struct env *env, struct sock *s, enum err 
         return;
     }
     if (wanted) {
-        error_put(st, env, udp_of(s), ee, quoted);
+        errq_put(st, env, s, ee, quoted, 1);
     }
     s->err = (uint8_t)err;
     sock_notify(st, s, LX_POLLERR | LX_POLLPRI);
@@ -378,10 +345,7 @@ void udp_close(struct stack *st, struct env *env, struct sock *s)
 {
     struct udp *u = udp_of(s);
     while (u->head) {
-        dgram_free(st, queue_take(u, false));
-    }
-    while (u->err_head) {
-        dgram_free(st, queue_take(u, true));
+        dgram_free(st, queue_take(u));
     }
     if (u->pending) {
         dgram_free(st, u->pending);
@@ -396,7 +360,7 @@ uint32_t udp_ready(const struct stack *st, const struct sock *s)
     const struct udp *u = (const void *)s;
     uint32_t bits = LX_POLLOUT | LX_POLLWRNORM | LX_POLLWRBAND;
     (void)st;
-    if (s->err != ERR_OK || u->err_head) {
+    if (s->err != ERR_OK || errq_any(s)) {
         bits |= LX_POLLERR | (s->opt.select_err ? LX_POLLPRI : 0);
     }
     if (s->rcv_shut) {
@@ -431,10 +395,9 @@ int64_t udp_ioctl(struct stack *st, struct sock *s, uint32_t request)
  * that order. */
 static void queue_insert(struct udp *u, struct dgram *d)
 {
-    struct dgram **at = d->is_err ? &u->err_head : &u->head;
-    struct dgram **tail = d->is_err ? &u->err_tail : &u->tail;
-    if (*tail && (*tail)->number < d->number) {
-        at = &(*tail)->next;
+    struct dgram **at = &u->head;
+    if (u->tail && u->tail->number < d->number) {
+        at = &u->tail->next;
     }
     while (*at && (*at)->number < d->number) {
         at = &(*at)->next;
@@ -442,14 +405,14 @@ static void queue_insert(struct udp *u, struct dgram *d)
     d->next = *at;
     *at = d;
     if (!d->next) {
-        *tail = d;
+        u->tail = d;
     }
     u->queued += dgram_charge(d);
 }
 
 static bool dgram_whole(struct stack *st, struct dgram *d)
 {
-    if (!sock_live(st, d->owner) || d->owner->obj.kind != MEM_UDP) {
+    if (!sock_live(st, d->owner) || (d->is_err ? !d->owner->side : d->owner->obj.kind != MEM_UDP)) {
         return false;
     }
     if (!d->data) {
@@ -465,7 +428,7 @@ void udp_rebuild(struct stack *st, struct env *env)
     for (struct udp *u = mem_obj_next(st->mem, MEM_UDP, NULL); u;
          u = mem_obj_next(st->mem, MEM_UDP, u)) {
         u->s.watches = NULL;
-        u->head = u->tail = u->err_head = u->err_tail = NULL;
+        u->head = u->tail = NULL;
         u->pending = NULL; /* half of a datagram: lost */
         u->queued = 0;
         u->s.orphan = false;
@@ -476,10 +439,12 @@ void udp_rebuild(struct stack *st, struct env *env)
     }
     for (struct dgram *d = mem_obj_next(st->mem, MEM_DGRAM, NULL); d;
          d = mem_obj_next(st->mem, MEM_DGRAM, d)) {
-        if (d->number != 0 && dgram_whole(st, d)) {
-            queue_insert(udp_of(d->owner), d);
-        } else {
+        if (d->number == 0 || !dgram_whole(st, d)) {
             mem_obj_put(st->mem, d);
+        } else if (d->is_err) {
+            errq_rebuild_one(d);
+        } else {
+            queue_insert(udp_of(d->owner), d);
         }
     }
 }

@@ -30,7 +30,6 @@ struct dgram {
 struct udp {
     struct sock s; /* first */
     struct dgram *head, *tail;
-    struct dgram *err_head, *err_tail;
     uint32_t queued; /* bytes charged against the receive buffer */
     uint32_t dropped;
     bool cork;        /* UDP_CORK */

@@ -27,8 +27,6 @@ struct echo_hdr {
 };
 _Static_assert(sizeof(struct echo_hdr) == 8, "RFC 792");
 
-enum { UDP_EE_LOCAL = 1 }; /* SO_EE_ORIGIN_LOCAL */
-
 static inline struct udp *udp_of(struct sock *s)
 {
     return (struct udp *)(void *)s;
@@ -42,6 +40,10 @@ static inline bool is_ping(const struct sock *s)
 /* A datagram of the socket with room for `len` bytes; NULL without memory. */
 struct dgram *dgram_new(struct stack *st, struct env *env, struct sock *s, size_t len);
 void dgram_free(struct stack *st, struct dgram *d);
+
+/* Copies its bytes out; how many. What a receiver is told of it, by the socket's options. */
+size_t dgram_scatter(const struct dgram *d, struct mspan *v, size_t n);
+void dgram_info(const struct sock *s, const struct dgram *d, struct recv_info *info);
 
 static inline uint8_t *dgram_bytes(struct dgram *d)
 {

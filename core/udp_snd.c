@@ -12,7 +12,9 @@
 #include "check.h"
 #include "demux.h"
 #include "ip_priv.h"
+#include "sock_errq.h"
 #include "sock_priv.h"
+#include "sock_ts.h"
 #include "stack.h"
 #include "udp_priv.h"
 
@@ -101,7 +103,7 @@ static void local_error(struct stack *st, struct env *env, struct sock *s,
         ee.from.port = s->flow.rport; /* Linux: that of the connection, or none */
     }
     ee.ee.err = ERR_MSGSIZE;
-    ee.ee.origin = UDP_EE_LOCAL;
+    ee.ee.origin = EE_LOCAL;
     ee.ee.info = mtu;
     if (s->opt.recverr || s->opt.recverr6) {
         udp_icmp_error(st, env, s, ERR_MSGSIZE, false, &ee, &(struct span){0});
@@ -198,6 +200,9 @@ static int64_t transmit(struct stack *st, struct env *env, struct sock *s, const
     udp_record(st, env, EV_DGRAM_OUT, s, dst->port, len, p.v6);
     err = ip_send(st, env, &p, &how);
     st->stats.UdpOutDatagrams += !is_ping(s);
+    if (UNLIKELY(s->opt.timestamping & TS_TX_FLAGS) && err == 0) {
+        ts_sent(st, env, s, &p);
+    }
     return err == 0 ? (int64_t)len : err;
 }
 
@@ -301,8 +306,12 @@ int64_t udp_send(struct stack *st, struct env *env, struct sock *s, const struct
     if (err != 0) {
         return err;
     }
-    return n <= PKT_SPAN_MAX ? transmit(st, env, s, v, n, &dst, &src)
-                             : transmit_gathered(st, env, s, v, n, &dst, &src);
+    int64_t ret = n <= PKT_SPAN_MAX ? transmit(st, env, s, v, n, &dst, &src)
+                                    : transmit_gathered(st, env, s, v, n, &dst, &src);
+    if (UNLIKELY(flags & LX_MSG_ZEROCOPY) && s->opt.zerocopy && ret > 0 && sock_side(st, env, s)) {
+        zerocopy_done(st, env, s, s->side->zc_next++);
+    }
+    return ret;
 }
 
 int udp_setopt(struct stack *st, struct env *env, struct sock *s, int name, const void *val,

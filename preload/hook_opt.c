@@ -23,10 +23,11 @@
 #include "tun/sysio.h"
 
 /* The 64-bit time variants have the same layout here. */
-#define SO_TIMESTAMP_NEW_   63
-#define SO_TIMESTAMPNS_NEW_ 64
-#define SO_RCVTIMEO_NEW_    66
-#define SO_SNDTIMEO_NEW_    67
+#define SO_TIMESTAMP_NEW_    63
+#define SO_TIMESTAMPNS_NEW_  64
+#define SO_TIMESTAMPING_NEW_ 65
+#define SO_RCVTIMEO_NEW_     66
+#define SO_SNDTIMEO_NEW_     67
 
 static int plain_name(int level, int name)
 {
@@ -38,6 +39,8 @@ static int plain_name(int level, int name)
         return SO_TIMESTAMP;
     case SO_TIMESTAMPNS_NEW_:
         return SO_TIMESTAMPNS;
+    case SO_TIMESTAMPING_NEW_:
+        return SO_TIMESTAMPING;
     case SO_RCVTIMEO_NEW_:
         return SO_RCVTIMEO;
     case SO_SNDTIMEO_NEW_:

@@ -415,6 +415,9 @@ static long send_stream(struct call *c, size_t n, const struct endpoint *to)
         }
         enum block_result r = block_wait(&c->env, &b);
         if (r != BLOCK_READY) {
+            if (done > 0 && sock_ref_ok(&c->ref)) {
+                sock_send_ends(the_stack(), c->env, s, (uint32_t)c->flags);
+            }
             block_told(c->env, &b, EVC_SEND, r);
             leave(c->env);
             return done > 0 ? (long)done : wait_error(r);

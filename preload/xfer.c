@@ -87,6 +87,13 @@ static void put_stamp(struct cmsgs *c, const struct recv_info *info, const struc
     }
 }
 
+/* struct scm_timestamping: in software; two of hardware, which there is none of. */
+static void put_tstamping(struct cmsgs *c, const struct recv_info *info)
+{
+    struct timespec ts[3] = {{.tv_sec = info->stamp / SEC, .tv_nsec = info->stamp % SEC}};
+    put(c, SOL_SOCKET, SO_TIMESTAMPING, ts, sizeof ts);
+}
+
 static void put_pktinfo(struct cmsgs *c, const struct recv_info *info, const struct sock *s,
                         int ifindex)
 {
@@ -138,15 +145,16 @@ static void put_err(struct cmsgs *c, const struct recv_info *info, const struct 
         } offender;
     } e;
     memset(&e, 0, sizeof e);
-    e.ee.ee_errno = (uint32_t)-errno_of(-(int64_t)info->ee.err);
+    e.ee.ee_errno = info->ee.err ? (uint32_t)-errno_of(-(int64_t)info->ee.err) : 0;
     e.ee.ee_origin = info->ee.origin;
     e.ee.ee_type = info->ee.type;
     e.ee.ee_code = info->ee.code;
     e.ee.ee_info = info->ee.info;
     e.ee.ee_data = info->ee.data;
+    bool icmp = e.ee.ee_origin == SO_EE_ORIGIN_ICMP || e.ee.ee_origin == SO_EE_ORIGIN_ICMP6;
     struct sockaddr_storage sa;
     socklen_t len = sa_of(&info->ee.offender, s->family, &sa);
-    if (info->ee.origin != SO_EE_ORIGIN_LOCAL) { /* else nobody offended */
+    if (icmp) { /* for others the address is all zero */
         memcpy(&e.offender, &sa, len);
     }
     bool v6 = s->family == AF_INET6;
@@ -159,6 +167,9 @@ void xfer_cmsg(struct msghdr *msg, const struct recv_info *info, const struct so
     if (info->have_stamp) {
         put_stamp(&c, info, s);
     }
+    if (info->have_tstamping) {
+        put_tstamping(&c, info);
+    }
     if (info->dropped != 0) {
         put(&c, SOL_SOCKET, SO_RXQ_OVFL, &info->dropped, sizeof info->dropped);
     }
@@ -166,15 +177,15 @@ void xfer_cmsg(struct msghdr *msg, const struct recv_info *info, const struct so
         int segment = info->segment;
         put(&c, IPPROTO_UDP, LX_UDP_GRO, &segment, sizeof segment);
     }
-    if (info->have_err) {
-        put_err(&c, info, s);
-    }
     if (info->have_pktinfo) {
         put_pktinfo(&c, info, s, ifindex);
     }
     put_ttl_tos(&c, info, s);
     if (info->have_origdst) {
         put_origdst(&c, info, s);
+    }
+    if (info->have_err) {
+        put_err(&c, info, s);
     }
     if (info->have_inq) {
         int inq = (int)info->inq;

@@ -190,6 +190,10 @@ static void put_info(struct vk *vk, const struct sock *s, struct msghdr *m,
     if (info->have_stamp) {
         cmsg_stamp(s, m, &used, info);
     }
+    if (info->have_tstamping) {
+        int64_t t[6] = {info->stamp / SEC, info->stamp % SEC};
+        cmsg_put(m, &used, SOL_SOCKET, SO_TIMESTAMPING, t, sizeof t);
+    }
     if (info->have_pktinfo) {
         cmsg_pktinfo(s, m, &used, info);
     }
