@@ -97,7 +97,7 @@
     KNOB(user_rto_slop_ms, 0, 0, 10000, "ms")                         \
     KNOB(user_insecure_rst, 0, 0, 1, "bool")                          \
     KNOB(user_insecure_syn, 0, 0, 1, "bool")                          \
-    KNOB(user_drop_synfin, 1, 0, 1, "bool")
+    KNOB(user_drop_synfin, 1, 0, 2, "mode")
 
 struct knobs {
 #define KNOB(name, def, lo, hi, unit) int32_t name;

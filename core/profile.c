@@ -21,6 +21,8 @@ static const struct profile profiles[PROFILES] = {
             .quickacks = true,
             .nagle_minshall = true,
             .close_unread_resets = true,
+            .syn_hurry = true,
+            .listen_synack_reset = true,
         },
     [PROFILE_FREEBSD] =
         {
@@ -33,6 +35,7 @@ static const struct profile profiles[PROFILES] = {
             .persist_max_s = 60, /* persmax */
             .delack_fixed = true,
             .ack_second = true,
+            .round_rcvbuf = true,
             .keep_always = true, /* always_keepalive */
         },
 };

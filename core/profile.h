@@ -31,6 +31,9 @@ struct profile {
     bool ack_second;          /* every second segment of any size is acknowledged at once */
     bool nagle_minshall;      /* Nagle holds only while a small segment is unacknowledged */
     bool close_unread_resets; /* RFC 9293 3.6.1, SHLD-3 */
+    bool syn_hurry;           /* a bad answer to our SYN makes it be sent again at once */
+    bool listen_synack_reset; /* SYN,ACK to a listener is reset (RFC 9293 3.10.7.2), else dropped */
+    bool round_rcvbuf;        /* the receive buffer becomes whole segments when connected */
     bool keep_always;         /* keepalive for every connection */
 };
 

@@ -84,11 +84,12 @@ struct tcp {
     bool ws_ok   : 1;
 
     /* program's options */
-    bool nodelay   : 1;
-    bool nagle_any : 1; /* Nagle holds while anything is unacknowledged (profile) */
-    bool cork      : 1;
-    bool nospace   : 1; /* a send found the buffer full (Linux's SOCK_NOSPACE) */
-    bool inq_opt   : 1;
+    bool nodelay      : 1;
+    bool window_exact : 1; /* the window is all there is, not whole segments (profile) */
+    bool nagle_any    : 1; /* Nagle holds while anything is unacknowledged (profile) */
+    bool cork         : 1;
+    bool nospace      : 1; /* a send found the buffer full (Linux's SOCK_NOSPACE) */
+    bool inq_opt      : 1;
 
     /* Fast Open (tcp_fastopen.c) */
     bool fastopen_connect        : 1; /* TCP_FASTOPEN_CONNECT */
@@ -421,6 +422,8 @@ struct tcp_offer {
 struct tcp_offer tcp_rcv_offer(const struct stack *st, const struct tcp *c, uint32_t mss, bool ws);
 /* Window, buffers and first numbers when the connection opens. */
 void tcp_rcv_init(struct stack *st, struct tcp *c);
+/* The same once more when connected, where the profile asks for it. */
+void tcp_rcv_round(struct stack *st, struct tcp *c);
 /* In-order text has arrived; the program has taken some. */
 void tcp_rcvbuf_arrived(const struct stack *st, struct tcp *c, const struct tcp_seg *seg, nsec now);
 void tcp_rcvbuf_taken(const struct stack *st, struct tcp *c, nsec now);

@@ -87,6 +87,7 @@ void tcp_established(struct stack *st, struct env *env, struct tcp *c)
     uint32_t iw = (uint32_t)st->knobs.user_init_cwnd;
 
     tcp_to(st, env, c, TCP_ESTABLISHED);
+    tcp_rcv_round(st, c);
     tcp_arm_keep(st, env, c);
     if (c->fo_child) { /* it has been sending already */
         tfo_left(st, env, c, false);
@@ -167,7 +168,9 @@ static enum drop in_syn_sent(struct stack *st, struct env *env, struct tcp *c,
         }
         if (seq_leq(seg->ack, c->iss) || seq_gt(seg->ack, c->snd.nxt)) {
             tcp_reply_rst(st, env, ip, seg);
-            if (c->retries == 0) { /* Linux, not RFC: the old connection is gone now, try again */
+            if (c->retries == 0 &&
+                profile_of(&st->knobs)
+                    ->syn_hurry) { /* Linux, not RFC: the old connection is gone now, try again */
                 tcp_timer_set(st, env, c, TT_RTO, env->now + 8 * MSEC);
             }
             return DROP_TCP_ACK;
@@ -186,6 +189,7 @@ static enum drop in_syn_sent(struct stack *st, struct env *env, struct tcp *c,
         return DROP_TCP_FLAGS;
     }
     take_syn(st, env, c, seg);
+    tcp_rcv_round(st, c);
     if (ack_ok) {
         syn_acked(st, env, c);
         tcp_established(st, env, c);
@@ -304,6 +308,9 @@ static bool in_window(const struct tcp *c, const struct tcp_seg *seg)
     seq end = tcp_seg_end(seg);
     seq edge = seq_add(c->rcv.nxt, tcp_rcv_left(c));
 
+    if (seg->flags & TCP_RST) { /* RFC 5961 3.2: to the letter */
+        return seq_geq(seg->seq, c->rcv.nxt) && seq_lt(seg->seq, edge);
+    }
     return seq_geq(end, c->rcv.wup) && seq_leq(seg->seq, edge);
 }
 
@@ -528,7 +535,8 @@ static enum drop in_synchronized(struct stack *st, struct env *env, struct tcp *
     if (seg->flags & TCP_SYN && !(c->state == TCP_SYN_RCVD && seq_eq(seg->seq, c->irs))) {
         if (c->state == TCP_SYN_RCVD && c->passive) { /* fourth: back to LISTEN */
             tcp_done(st, env, c, ERR_CONNRESET);
-        } else if (st->knobs.user_insecure_syn) { /* FreeBSD, not RFC 5961: as RFC 793 had it */
+        } else if (st->knobs.user_insecure_syn &&
+                   seq_geq(seg->seq, c->rcv.nxt)) { /* FreeBSD, not RFC 5961: as RFC 793 had it */
             tcp_send_rst(st, env, c);
             tcp_done(st, env, c, ERR_CONNRESET);
         } else {
@@ -566,11 +574,20 @@ static enum drop in_synchronized(struct stack *st, struct env *env, struct tcp *
 
 /* ---- entry */
 
+/* FreeBSD's drop_synfin, whatever the state; Linux has it for LISTEN only. */
+static bool drops_synfin(const struct stack *st, const struct tcp_seg *seg)
+{
+    return st->knobs.user_drop_synfin == 2 && seg->flags & TCP_SYN && seg->flags & TCP_FIN;
+}
+
 enum drop tcp_take(struct stack *st, struct env *env, struct tcp *c, const struct ip_hdr *ip,
                    struct tcp_seg *seg)
 {
     bool reuse = false;
 
+    if (drops_synfin(st, seg)) {
+        return DROP_TCP_FLAGS;
+    }
     c->info.segs_in++;
     switch (c->state) {
     case TCP_CLOSED:

@@ -305,7 +305,9 @@ static enum drop take_ack(struct stack *st, struct env *env, struct tcp *l, cons
     bool full = false;
 
     if (!tcp_cookie_check(st, env, l, ip, seg, &r)) {
-        tcp_reply_rst(st, env, ip, seg);
+        if (!(seg->flags & TCP_SYN) || profile_of(&st->knobs)->listen_synack_reset) {
+            tcp_reply_rst(st, env, ip, seg);
+        }
         return DROP_TCP_ACK;
     }
     return tcp_listen_child(st, env, &r, ip, seg, &full);

@@ -48,19 +48,19 @@ static uint32_t free_window(const struct tcp *c)
 static uint32_t select_window(const struct tcp *c)
 {
     uint32_t room = free_window(c);
-    uint32_t now = tcp_rcv_left(c);
+    uint32_t last = seq_dist(c->rcv.wup, c->rcv.adv); /* as announced last */
     uint32_t unit = 1u << c->rcv.scale;
 
+    if (room == 0 || c->window_exact) {
+        return room;
+    }
     if (c->rcv.scale) {
         return (room + unit - 1) & ~(unit - 1);
     }
-    if (room == 0) {
-        return 0;
-    }
-    if (now + c->rcv.mss <= room || now > room) {
+    if (last + c->rcv.mss <= room || last > room) {
         return max_u32(round_down(room, c->rcv.mss), room < c->rcv.mss ? room : 0);
     }
-    return now;
+    return last;
 }
 
 uint16_t tcp_rcv_window(struct stack *st, struct tcp *c, bool syn)

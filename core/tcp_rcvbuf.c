@@ -90,6 +90,17 @@ void tcp_rcv_init(struct stack *st, struct tcp *c)
     c->drs_space = min_u32(c->rcv.wnd_lim, 10u * c->rcv.adv_mss);
 }
 
+/* FreeBSD: the buffer is rounded up to whole segments once the peer's MSS is known. */
+void tcp_rcv_round(struct stack *st, struct tcp *c)
+{
+    uint32_t mss = min_u32(c->snd.mss_clamp, c->rcv.adv_mss);
+
+    if (profile_of(&st->knobs)->round_rcvbuf && mss && c->rcv.wnd_clamp > mss) {
+        c->rcv.wnd_clamp = (c->rcv.wnd_clamp + mss - 1) / mss * mss;
+        c->rcv.wnd_lim = c->rcv.wnd_clamp;
+    }
+}
+
 /* ---- the round trip */
 
 static void take_rtt(struct tcp *c, nsec sample, bool by_window)

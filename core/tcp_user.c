@@ -41,6 +41,7 @@ void tcp_init(struct stack *st, struct env *env, struct sock *s)
     c->reo_steps = 1;
     c->undo_retrans = -1;
     c->nagle_any = !profile_of(&st->knobs)->nagle_minshall;
+    c->window_exact = !profile_of(&st->knobs)->window_grows;
     c->snd.mss = 536;
     c->snd.mss_clamp = 65535;
     c->info.state_since = env->now;

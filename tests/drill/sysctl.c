@@ -69,6 +69,9 @@ static const char *own_name(const char *name)
 
 static bool set_knob(struct vk *vk, const char *name, int64_t v, struct str *why)
 {
+    if (strcmp(name, "drop_synfin") == 0 && v == 1) {
+        v = 2; /* in every state, not in LISTEN alone as Linux */
+    }
     name = own_name(name);
     if (one_of(without_effect, ARRAY_LEN(without_effect), name)) {
         return true;
