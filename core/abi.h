@@ -157,6 +157,7 @@ enum {
     LX_TCP_ULP = 31,
     LX_TCP_FASTOPEN_KEY = 33,
     LX_TCP_FASTOPEN_NO_COOKIE = 34,
+    LX_TCP_MD5SIG_EXT = 32,
     LX_TCP_INQ = 36,
     LX_TCP_TX_DELAY = 37,
 };

@@ -100,6 +100,9 @@ enum err {
     DROP(TCP_CLOSED, "connection closed")                      \
     DROP(TCP_OLD, "old duplicate")                             \
     DROP(TCP_MEMORY, "no memory for out-of-order data")        \
+    DROP(TCP_MD5_MISSING, "no TCP-MD5 signature")              \
+    DROP(TCP_MD5_UNEXPECTED, "TCP-MD5 signature not wanted")   \
+    DROP(TCP_MD5_FAILURE, "TCP-MD5 signature wrong")           \
     DROP(NO_MEMORY, "no memory")                               \
     DROP(MARTIAN, "source and destination cannot be right")    \
     DROP(IMPAIRED, "dropped by the emulated wire")

@@ -40,6 +40,7 @@ enum mem_kind {
     MEM_SIDE,    /* struct side: what only few sockets need */
     MEM_TFO,     /* struct tfo_listener: what Fast Open adds to a listener */
     MEM_MARK,    /* struct mark: a place in a stream being sent */
+    MEM_MD5,     /* struct md5_key: a key of TCP-MD5 */
     MEM_REQ,     /* struct tcp_req: a connection half open */
     MEM_KINDS
 };

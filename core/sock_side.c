@@ -10,6 +10,7 @@
 #include "sock_errq.h"
 #include "sock_priv.h"
 #include "stack.h"
+#include "tcp.h"
 
 struct side *sock_side(struct stack *st, struct env *env, struct sock *s)
 {
@@ -47,6 +48,7 @@ void sock_side_free(struct stack *st, struct sock *s)
     if (x) {
         unsignal(st, x);
         errq_purge(st, s);
+        tcp_md5_drop(st, s);
         s->side = NULL;
         __atomic_signal_fence(__ATOMIC_SEQ_CST);
         mem_obj_put(st->mem, x);
@@ -100,6 +102,7 @@ void sock_side_rebuild(struct stack *st)
         x->rx_head = x->rx_tail = NULL;
         x->err_head = x->err_tail = NULL;
         x->err_bytes = 0;
+        x->md5_head = NULL;
     }
     for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
         for (struct sock *s = mem_obj_next(st->mem, kinds[k], NULL); s;

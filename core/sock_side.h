@@ -41,6 +41,7 @@ struct mark {
 };
 
 struct dgram;
+struct md5_key;
 
 struct side {
     struct mem_obj obj; /* kind MEM_SIDE */
@@ -64,6 +65,8 @@ struct side {
     uint32_t
         ts_key; /* SOF_TIMESTAMPING_OPT_ID: the next datagram's number, or byte 0 of a stream */
     uint32_t zc_next; /* MSG_ZEROCOPY: number of the next send */
+
+    struct md5_key *md5_head; /* TCP-MD5: keys by peer (tcp_md5.c) */
 
     /* SIGURG */
     bool signalled;    /* on the stack's list of signals to send */

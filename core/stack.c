@@ -101,6 +101,7 @@ struct stack *stack_init(void *base, void *at, size_t size_max, const struct sta
         [MEM_TFO] = sizeof(struct tfo_listener),
         [MEM_MEMBER] = sizeof(struct mcast_member),
         [MEM_MARK] = sizeof(struct mark),
+        [MEM_MD5] = tcp_md5_key_size(),
         [MEM_REQ] = sizeof(struct tcp_req),
     };
     st->mem = mem_init(base, (uint8_t *)at + own + ring, size_max, sizes, cfg->mem_limit, env);
@@ -439,6 +440,7 @@ void stack_recover(struct stack *st, struct env *env)
     sock_side_rebuild(st);
     tcp_rebuild_all(st, env);
     tcp_mark_rebuild(st);
+    tcp_md5_rebuild(st);
     udp_rebuild(st, env);
     mem_rebuild_end(st->mem);
 

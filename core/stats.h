@@ -60,6 +60,9 @@
     STAT(TcpDsackSent)              \
     STAT(TcpMtupSuccess)            \
     STAT(TcpMtupFail)               \
+    STAT(TcpMD5NotFound)            \
+    STAT(TcpMD5Unexpected)          \
+    STAT(TcpMD5Failure)             \
     STAT(TcpHpHits)                 \
     STAT(TcpFastOpenActive)         \
     STAT(TcpFastOpenActiveFail)     \

@@ -139,6 +139,11 @@ bool tcp_rebuild(struct stack *st, struct env *env, struct sock *s);
 /* Recovery, after all were rebuilt: the accept queues from the children. */
 void tcp_rebuild_queues(struct stack *st, struct env *env);
 
+/* TCP-MD5 (tcp_md5.c): the size of a key, the keys of a socket that goes, recovery. */
+uint32_t tcp_md5_key_size(void);
+void tcp_md5_drop(struct stack *st, struct sock *s);
+void tcp_md5_rebuild(struct stack *st);
+
 /* Where SOF_TIMESTAMPING_OPT_ID begins to count bytes. */
 uint32_t tcp_ts_base(const struct sock *s, bool from_written);
 

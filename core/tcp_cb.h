@@ -82,6 +82,7 @@ struct tcp {
     bool ts_ok   : 1;
     bool sack_ok : 1;
     bool ws_ok   : 1;
+    bool md5     : 1; /* segments are signed (tcp_md5.c) */
 
     /* program's options */
     bool nodelay      : 1;
@@ -632,6 +633,33 @@ uint32_t tcp_urg_take(struct tcp *c, uint64_t *from, struct mspan *v, size_t n, 
 /* The ring's head has moved. */
 void tcp_urg_taken(struct tcp *c);
 void tcp_urg_reset(struct tcp *c);
+
+/* ---- tcp_md5.c */
+struct md5_key;
+/* TCP_MD5SIG, TCP_MD5SIG_EXT. -ERR_INVAL, -ERR_NOENT, -ERR_NOBUFS. */
+int tcp_md5_setopt(struct stack *st, struct env *env, struct tcp *c, bool ext, const void *val,
+                   size_t len);
+/* The peer is known; a child gets its listener's key. False: no memory. */
+void tcp_md5_open(struct tcp *c);
+bool tcp_md5_inherit(struct stack *st, struct env *env, struct tcp *child, const struct tcp *l);
+/* Whether a segment is signed as it should be: DROP_NONE or the reason. */
+enum drop tcp_md5_check(struct stack *st, const struct tcp *c, const struct ip_hdr *ip,
+                        const struct tcp_seg *seg);
+static inline bool tcp_md5_concerns(const struct tcp *c, const struct tcp_seg *seg)
+{
+    return seg->md5 || (c->s.side && c->s.side->md5_head);
+}
+/* Writes the digest of a segment that is built; of one without data and connection, with the key of
+ * whoever is asked. */
+void tcp_md5_sign(const struct tcp *c, uint8_t *th, const struct pkt_out *p);
+const struct md5_key *tcp_md5_for_reply(const struct sock *s, const struct addr *peer);
+void tcp_md5_sign_bare(const struct md5_key *k, const struct addr *src, const struct addr *dst,
+                       uint8_t *th, uint32_t hdr_len);
+/* SACK blocks there is room for beside timestamp and digest. */
+static inline uint8_t tcp_sack_room(const struct tcp *c)
+{
+    return (uint8_t)(c->md5 ? (c->ts_ok ? 0 : 2) : c->ts_ok ? 3 : 4);
+}
 
 /* ---- tcp_mark.c; but for the first two and tcp_mark_drop there is a side object */
 /* What is to happen at the end of a send with these flags: MARK_*; 0: nothing. */

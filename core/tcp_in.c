@@ -676,6 +676,9 @@ void tcp_input(struct stack *st, struct env *env, const struct ip_hdr *ip)
     if (whose && UNLIKELY(ip->ttl < (ip->v6 ? whose->s.opt.minhops : whose->s.opt.minttl))) {
         /* RFC 5082 3 */
         stack_drop(st, env, DROP_IP_MINTTL, &(struct pkt_in){.p = ip->start, .len = ip->len});
+    } else if (whose && UNLIKELY(tcp_md5_concerns(whose, &seg)) &&
+               (why = tcp_md5_check(st, whose, ip, &seg)) != DROP_NONE) {
+        stack_drop(st, env, why, &(struct pkt_in){.p = ip->start, .len = ip->len});
     } else if (UNLIKELY(req != NULL)) {
         tcp_req_in(st, env, req, ip, &seg);
     } else {

@@ -148,6 +148,10 @@ static struct tcp *new_child(struct stack *st, struct env *env, struct tcp *l, c
     c->cork = l->cork;
     c->inq_opt = l->inq_opt;
     c->cc.algo = l->cc.algo;
+    if (UNLIKELY(l->s.side != NULL) && !tcp_md5_inherit(st, env, c, l)) {
+        sock_free(st, &c->s);
+        return NULL;
+    }
     if (demux_add_conn(st, env, &c->s)) {
         sock_free(st, &c->s);
         return NULL;

@@ -40,6 +40,12 @@ static uint32_t header_len(const struct tcp *c)
     return (addr_is4(&c->s.flow.raddr) ? 20u : 40u) + TCP_HDR_MIN;
 }
 
+/* Options that every segment has. */
+static uint32_t always(const struct tcp *c)
+{
+    return (c->ts_ok ? 12u : 0) + (c->md5 ? TCP_MD5_OPT : 0);
+}
+
 /* Payload of a segment in a packet of `mtu` bytes. */
 static uint32_t mss_of(const struct stack *st, const struct tcp *c, uint32_t mtu)
 {
@@ -48,12 +54,12 @@ static uint32_t mss_of(const struct stack *st, const struct tcp *c, uint32_t mtu
 
     mss = min_u32(mss, c->snd.mss_clamp); /* RFC 9293 3.7.1 MUST-16: Eff.snd.MSS */
     mss = max_u32(mss, (uint32_t)st->knobs.tcp_min_snd_mss);
-    return c->ts_ok ? mss - 12 : mss;
+    return mss - always(c);
 }
 
 uint32_t tcp_mtu_of(const struct tcp *c, uint32_t mss)
 {
-    return mss + header_len(c) + (c->ts_ok ? 12 : 0);
+    return mss + header_len(c) + always(c);
 }
 
 static uint16_t range_end(uint32_t mtu)

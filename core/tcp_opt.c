@@ -4,7 +4,7 @@
  * Level IPPROTO_TCP of getsockopt and setsockopt, and the ioctls; TCP_INFO is tcp_info.c.
  * Values, lengths, bounds and errors are Linux's (net/ipv4/tcp.c as a fact, tcp(7)).
  *
- * Deliberately missing: TCP_MD5SIG, TCP_ULP, TCP_REPAIR: they answer ENOPROTOOPT.
+ * Deliberately missing: TCP_ULP, TCP_REPAIR: they answer ENOPROTOOPT.
  */
 #include "tcp_cb.h"
 
@@ -197,6 +197,9 @@ int tcp_setopt(struct stack *st, struct env *env, struct sock *s, int name, cons
     }
     if (name == LX_TCP_FASTOPEN_KEY) {
         return tfo_set_key(st, env, tcp_of(s), val, len);
+    }
+    if (name == LX_TCP_MD5SIG || name == LX_TCP_MD5SIG_EXT) {
+        return tcp_md5_setopt(st, env, tcp_of(s), name == LX_TCP_MD5SIG_EXT, val, len);
     }
     if (len < sizeof v) {
         return -ERR_INVAL;

@@ -208,9 +208,9 @@ void tcp_rcv_dsack(struct stack *st, struct tcp *c, seq from, seq to)
 
 void tcp_rcv_sacks(const struct tcp *c, struct tcp_seg *seg)
 {
-    uint8_t max = c->ts_ok ? 3 : 4;
+    uint8_t max = tcp_sack_room(c);
 
-    if (c->has_dsack) {
+    if (c->has_dsack && max) {
         seg->sack[seg->nsack++] = c->dsack; /* RFC 2883 4: first */
     }
     for (uint8_t i = 0; i < c->nrecent && seg->nsack < max; i++) {

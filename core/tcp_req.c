@@ -182,6 +182,9 @@ void tcp_req_fill(struct stack *st, struct tcp_req *r, struct tcp *l, const stru
     r->ts_ok = seg->has_ts && st->knobs.tcp_timestamps;
     r->ts_recent = r->ts_ok ? seg->ts_val : 0;
     r->sack_ok = seg->has_sack_ok && st->knobs.tcp_sack;
+    if (r->sack_ok && UNLIKELY(tcp_md5_for_reply(&l->s, &ip->src) != NULL)) {
+        r->ts_ok = false; /* Linux, not RFC: all three do not fit */
+    }
     r->ws_ok = seg->has_wscale && st->knobs.tcp_window_scaling;
     r->wscale = r->ws_ok ? seg->wscale : 0;
 }
@@ -273,7 +276,13 @@ static void emit(struct stack *st, struct env *env, const struct tcp_req *r, str
         seg->ts_val += isn_ts_offset(st->ts_secret, &r->flow);
     }
     uint8_t *th = ip_begin(&p, v6);
-    p.hdr_len = (uint16_t)(p.hdr_len + tcp_seg_build(seg, th));
+    const struct md5_key *key = tcp_md5_for_reply(&r->parent->s, &r->flow.raddr);
+    seg->sign = key != NULL;
+    uint32_t hdr_len = tcp_seg_build(seg, th);
+    if (UNLIKELY(key != NULL)) {
+        tcp_md5_sign_bare(key, &r->flow.laddr, &r->flow.raddr, th, hdr_len);
+    }
+    p.hdr_len = (uint16_t)(p.hdr_len + hdr_len);
     p.csum_offset = offsetof(struct tcp_hdr, csum);
     p.reason = (uint16_t)why;
     p.sock_id = r->parent->s.obj.id;

@@ -98,6 +98,7 @@ static int xmit(struct stack *st, struct env *env, struct tcp *c, struct tcp_seg
     if (UNLIKELY(c->s.side != NULL)) {
         tcp_urg_header(c, seg);
     }
+    seg->sign = c->md5;
     p.hdr_len = (uint16_t)(p.hdr_len + tcp_seg_build(seg, th));
     p.csum_offset = offsetof(struct tcp_hdr, csum); /* MUST-2 */
     p.reason = (uint16_t)why;
@@ -114,6 +115,9 @@ static int xmit(struct stack *st, struct env *env, struct tcp *c, struct tcp_seg
             mss -= tcp_opt_len(false, seg->nsack);
         }
         p.gso_size = seg->len > mss ? (uint16_t)mss : 0;
+    }
+    if (UNLIKELY(c->md5)) {
+        tcp_md5_sign(c, th, &p);
     }
     uint32_t segs = seg->len ? (seg->len + mss - 1) / mss : 1;
     tcp_tell_out(st, env, c, seg, p.gso_size, why);
@@ -239,6 +243,16 @@ void tcp_send_rst(struct stack *st, struct env *env, struct tcp *c)
     xmit(st, env, c, &seg, TX_RST);
 }
 
+/* The key of whoever a signed segment was for. */
+static const struct md5_key *reply_key(struct stack *st, const struct ip_hdr *ip,
+                                       const struct tcp_seg *in)
+{
+    struct flow f = {.laddr = ip->dst, .raddr = ip->src, .lport = in->dport, .rport = in->sport};
+    const struct sock *s = demux_conn(st, LX_IPPROTO_TCP, &f);
+
+    return tcp_md5_for_reply(s ? s : demux_bound(st, LX_IPPROTO_TCP, &f), &ip->src);
+}
+
 /* RFC 9293 3.10.7.1 */
 void tcp_reply_rst(struct stack *st, struct env *env, const struct ip_hdr *ip,
                    const struct tcp_seg *in)
@@ -256,7 +270,13 @@ void tcp_reply_rst(struct stack *st, struct env *env, const struct ip_hdr *ip,
         seg.ack = tcp_seg_end(in);
     }
     uint8_t *th = ip_begin(&p, ip->v6);
-    p.hdr_len = (uint16_t)(p.hdr_len + tcp_seg_build(&seg, th));
+    const struct md5_key *key = in->md5 ? reply_key(st, ip, in) : NULL;
+    seg.sign = key != NULL;
+    uint32_t hdr_len = tcp_seg_build(&seg, th);
+    if (UNLIKELY(key != NULL)) {
+        tcp_md5_sign_bare(key, &ip->dst, &ip->src, th, hdr_len);
+    }
+    p.hdr_len = (uint16_t)(p.hdr_len + hdr_len);
     p.csum_offset = offsetof(struct tcp_hdr, csum);
     p.reason = TX_RST;
     p.sock_id = 0;
@@ -284,7 +304,7 @@ uint32_t tcp_current_mss(const struct tcp *c)
 
     if (c->sack_ok && (c->nrecent || c->has_dsack)) {
         uint32_t n = c->nrecent + (c->has_dsack ? 1u : 0u);
-        mss -= tcp_opt_len(false, min_u32(n, c->ts_ok ? 3 : 4));
+        mss -= tcp_opt_len(false, min_u32(n, tcp_sack_room(c)));
     }
     if (cut && mss > cut) {
         mss = max_u32(cut, 68 - TCP_HDR_MIN - 20);
@@ -319,7 +339,7 @@ static uint32_t window_left(const struct tcp *c)
 
 uint32_t tcp_gso_most(const struct stack *st, const struct tcp *c, uint32_t mss)
 {
-    if (tcp_urg_mode(c)) {
+    if (UNLIKELY(tcp_urg_mode(c) || c->md5)) {
         return mss;
     }
     if (st->caps & LINK_BIG4 && !is_v6(c)) {

@@ -97,6 +97,7 @@ int tcp_open(struct stack *st, struct env *env, struct sock *s, struct tcp_first
     c->sack_ok = st->knobs.tcp_sack;
     c->ws_ok = st->knobs.tcp_window_scaling;
     c->snd.mss_clamp = 65535;
+    tcp_md5_open(c);
     tcp_open_mss(st, c);
     tcp_mtu_open(st, env, c);
     tcp_to(st, env, c, TCP_SYN_SENT);

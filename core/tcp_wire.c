@@ -13,6 +13,7 @@
 
 #include <string.h>
 
+#include "check.h"
 #include "rdwr.h"
 
 enum {
@@ -23,6 +24,7 @@ enum {
     OPT_SACK_OK = 4,
     OPT_SACK = 5,
     OPT_TS = 8,
+    OPT_MD5 = 19, /* RFC 2385 */
     OPT_FO = 34,
     OPT_EXP = 254,
 };
@@ -95,6 +97,8 @@ static void parse_option(struct tcp_seg *s, uint8_t kind, struct rd *body)
         s->has_ts = true;
     } else if (kind == OPT_SACK && n >= 8 && n % 8 == 0 && !syn) {
         parse_sack(s, body);
+    } else if (kind == OPT_MD5 && n == 16) {
+        s->md5 = rd_bytes(body, n);
     } else if (kind == OPT_FO && syn) {
         parse_fastopen(s, body, false);
     } else if (kind == OPT_EXP && n >= 2 && syn && rd_u16(body) == FO_EXP_ID) {
@@ -147,6 +151,7 @@ enum drop tcp_seg_parse(struct tcp_seg *s, const uint8_t *p, size_t len)
     s->hdr_len = (uint8_t)hdr_len;
     s->has_mss = s->has_wscale = s->has_sack_ok = s->has_ts = false;
     s->nsack = 0;
+    s->md5 = NULL;
     s->fo.here = false;
 
     if (hdr_len == 32 && memcmp(p + 20, ts_layout, 4) == 0) {
@@ -284,6 +289,12 @@ uint32_t tcp_seg_build(struct tcp_seg *s, uint8_t *out)
 {
     uint8_t *p = out + TCP_HDR_MIN;
 
+    if (UNLIKELY(s->sign)) { /* Linux, not RFC: before all others; the digest comes last */
+        const uint8_t head[4] = {OPT_NOP, OPT_NOP, OPT_MD5, 18};
+        memcpy(p, head, sizeof head);
+        memset(p + sizeof head, 0, 16);
+        p += TCP_MD5_OPT;
+    }
     if (s->flags & TCP_SYN) {
         p = s->syn_layout == SYN_FREEBSD ? build_syn_freebsd(p, s) : build_syn_options(p, s);
         if (s->fo.here) {

@@ -35,6 +35,8 @@ enum syn_layout {
 #define TCP_HDR_MIN  20u
 #define TCP_HDR_MAX  60u
 #define TCP_SACK_MAX 4u
+#define TCP_MD5_OPT  20u /* <nop,nop,md5>: RFC 2385 3.0 */
+#define TCP_MD5_AT   24u /* the digest, from the start of the header */
 
 struct tcp_hdr {
     be16 sport;
@@ -91,6 +93,8 @@ struct tcp_seg {
     uint16_t mss;
     uint8_t wscale;
     uint8_t nsack;
+    bool sign;          /* for tcp_seg_build: room for a TCP-MD5 digest, at TCP_MD5_AT, first */
+    const uint8_t *md5; /* as parsed: the digest of a TCP-MD5 option, or NULL */
     uint32_t ts_val;
     uint32_t ts_ecr;
     struct sack_block sack[TCP_SACK_MAX];

@@ -45,12 +45,12 @@ struct thing {
 };
 
 static const uint32_t sizes[MEM_KINDS] = {
-    [MEM_TCP] = 1500, [MEM_UDP] = sizeof(struct thing),
-    [MEM_DGRAM] = 9,  [MEM_POLLSET] = 8,
-    [MEM_WATCH] = 40, [MEM_FRAG] = 30000,
-    [MEM_SIDE] = 100, [MEM_TFO] = 400,
-    [MEM_MARK] = 32,  [MEM_MEMBER] = 240,
-    [MEM_REQ] = 112,
+    [MEM_TCP] = 1500,   [MEM_UDP] = sizeof(struct thing),
+    [MEM_DGRAM] = 9,    [MEM_POLLSET] = 8,
+    [MEM_WATCH] = 40,   [MEM_FRAG] = 30000,
+    [MEM_SIDE] = 100,   [MEM_TFO] = 400,
+    [MEM_MARK] = 32,    [MEM_MD5] = 136,
+    [MEM_MEMBER] = 240, [MEM_REQ] = 112,
 };
 
 static int setup_size(void **state, size_t size, size_t limit)
