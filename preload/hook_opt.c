@@ -19,8 +19,11 @@
 #include "core/abi.h"
 #include "core/sock_side.h"
 #include "preload/decide.h"
+#include "preload/fault.h"
 #include "preload/hook.h"
 #include "tun/sysio.h"
+
+#define OPT_LEN_MAX 512u /* no option answers more */
 
 /* The 64-bit time variants have the same layout here. */
 #define SO_TIMESTAMP_NEW_    63
@@ -93,7 +96,7 @@ long my_setsockopt(int fd, struct file *f, int level, int name, const void *val,
     if ((int)len < 0) {
         return -EINVAL;
     }
-    if (!val && len > 0) {
+    if (!fault_may_read(val, len)) {
         return -EFAULT;
     }
     name = plain_name(level, name);
@@ -136,13 +139,13 @@ static bool is_so_error(int level, int name)
 long my_getsockopt(int fd, struct file *f, int level, int name, void *val, socklen_t *len)
 {
     (void)fd;
-    if (!len) {
+    if (!fault_may_write(len, sizeof *len)) {
         return -EFAULT;
     }
     if ((int)*len < 0) {
         return -EINVAL;
     }
-    if (!val && *len > 0) {
+    if (!fault_may_write(val, min_size(*len, OPT_LEN_MAX))) {
         return -EFAULT;
     }
     struct sock_ref ref = f->sock;
@@ -182,7 +185,7 @@ HOOK int getsockopt(int fd, int level, int name, void *val, socklen_t *len)
 
 static long set_flag(int fd, struct file *f, unsigned long request, const int *on)
 {
-    if (!on) {
+    if (!fault_may_read(on, sizeof *on)) {
         return -EFAULT;
     }
     uint32_t flag = request == FIONBIO ? O_NONBLOCK : O_ASYNC;
@@ -221,7 +224,7 @@ static long ask(struct file *f, unsigned long request, int *out)
     if (v == 0 && request == FIONREAD && f->twin_fd >= 0) {
         return sys_ioctl(f->twin_fd, request, out);
     }
-    if (!out) {
+    if (!fault_may_write(out, sizeof *out)) {
         return -EFAULT;
     }
     *out = (int)v;

@@ -25,6 +25,7 @@
 #include "core/place.h"
 #include "preload/block.h"
 #include "preload/decide.h"
+#include "preload/fault.h"
 #include "preload/hook.h"
 #include "preload/sa.h"
 #include "preload/sleep.h"
@@ -280,8 +281,24 @@ static long recv_tell(struct xfer *x, const struct sock *s, const struct recv_in
     return got;
 }
 
+/* The kernel notices a bad buffer when it copies: not before there is something to copy. */
+static __attribute__((noinline)) long recv_nowhere(struct file *f, int flags)
+{
+    struct call c = {.ref = f->sock, .flags = flags};
+    if (!hook_enter(&c.env, &c.ref)) {
+        return -EBADF;
+    }
+    bool empty = !(sock_ready(the_stack(), c.ref.s) & (LX_POLLIN | LX_POLLRDHUP | LX_POLLHUP));
+    long err = empty && nonblocking(&c) ? -EAGAIN : -EFAULT;
+    leave(c.env);
+    return err;
+}
+
 static long recv_with(struct file *f, struct xfer *x, int flags, struct mspan *v)
 {
+    if (UNLIKELY(!fault_may_iov(x->iov, x->iovcnt, true)) && !(flags & MSG_TRUNC)) {
+        return recv_nowhere(f, flags);
+    }
     if (UNLIKELY(!f->twin_asked)) {
         twin_adopt(f);
     }
@@ -334,7 +351,8 @@ long my_recv_buf(int fd, struct file *f, void *buf, size_t n, int flags)
 
 long my_recvmsg(int fd, struct file *f, struct msghdr *msg, int flags)
 {
-    if (!msg) {
+    if (!fault_may_write(msg, sizeof *msg) ||
+        (msg->msg_control && !fault_may_write(msg->msg_control, msg->msg_controllen))) {
         return -EFAULT;
     }
     if (msg->msg_iovlen > XFER_IOV_MAX) {
@@ -542,6 +560,9 @@ static int fastopen(int fd, struct call *c, struct endpoint *to)
 
 static long send_with(int fd, struct file *f, struct xfer *x, int flags, struct mspan *v)
 {
+    if (UNLIKELY(!fault_may_iov(x->iov, x->iovcnt, false))) {
+        return -EFAULT;
+    }
     struct call c = {.f = f, .ref = f->sock, .x = x, .flags = flags, .v = v};
     long n = xfer_load(x->iov, x->iovcnt, 0, false, v, &c.total);
     if (n < 0) {
@@ -605,7 +626,8 @@ long my_send_buf(int fd, struct file *f, const void *buf, size_t n, int flags)
 
 long my_sendmsg(int fd, struct file *f, const struct msghdr *msg, int flags)
 {
-    if (!msg) {
+    if (!fault_may_read(msg, sizeof *msg) ||
+        (msg->msg_control && !fault_may_read(msg->msg_control, msg->msg_controllen))) {
         return -EFAULT;
     }
     if (msg->msg_iovlen > XFER_IOV_MAX) {

@@ -9,6 +9,8 @@
  */
 #include "preload/sa.h"
 
+#include "preload/fault.h"
+
 #include <errno.h>
 #include <netinet/in.h>
 #include <stddef.h>
@@ -93,7 +95,7 @@ int sa_get(const struct sockaddr *sa, socklen_t len, int family, bool v6only, en
     if ((int)len < 0 || len > sizeof(struct sockaddr_storage)) {
         return -EINVAL;
     }
-    if (!sa && len > 0) {
+    if (!fault_may_read(sa, len)) {
         return -EFAULT;
     }
     if (len < sizeof(sa_family_t)) {
@@ -131,7 +133,7 @@ socklen_t sa_of(const struct endpoint *e, int family, struct sockaddr_storage *o
 int sa_copy_out(const struct sockaddr_storage *full, socklen_t full_len, struct sockaddr *sa,
                 socklen_t *len)
 {
-    if (!len) {
+    if (!fault_may_write(len, sizeof *len)) {
         return -EFAULT;
     }
     if ((int)*len < 0) {
@@ -139,7 +141,7 @@ int sa_copy_out(const struct sockaddr_storage *full, socklen_t full_len, struct 
     }
     socklen_t n = *len < full_len ? *len : full_len;
     if (n > 0) {
-        if (!sa) {
+        if (!fault_may_write(sa, n)) {
             return -EFAULT;
         }
         memcpy(sa, full, n);
