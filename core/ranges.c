@@ -157,6 +157,17 @@ const struct range *ranges_find(const struct ranges *r, seq x)
     return i > 0 && seq_lt(x, r->v[i - 1].to) ? &r->v[i - 1] : NULL;
 }
 
+bool ranges_overlap(const struct ranges *r, seq from, seq to, struct range *out)
+{
+    uint32_t i = first_to_geq(r, seq_add(from, 1));
+
+    if (i == r->n || !seq_lt(r->v[i].from, to)) {
+        return false;
+    }
+    *out = (struct range){seq_max(r->v[i].from, from), seq_min(r->v[i].to, to)};
+    return true;
+}
+
 uint32_t ranges_total(const struct ranges *r)
 {
     uint32_t sum = 0;

@@ -39,6 +39,9 @@ void ranges_cut(struct ranges *r, struct mem *m, seq to);
 /* The range that contains x, or NULL. */
 const struct range *ranges_find(const struct ranges *r, seq x);
 
+/* The first part of [from, to) that is in the set. False: none is. */
+bool ranges_overlap(const struct ranges *r, seq from, seq to, struct range *out);
+
 /* Units in all ranges. */
 uint32_t ranges_total(const struct ranges *r);
 

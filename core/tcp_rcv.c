@@ -236,9 +236,21 @@ static void advance(struct stack *st, struct tcp *c, seq to)
     }
 }
 
+/* RFC 2883 4: what this segment repeats of what waits out of order. */
+static void report_overlap(struct stack *st, struct tcp *c, seq from, seq to)
+{
+    struct range r;
+
+    if (c->ooo.n && !c->has_dsack && ranges_overlap(&c->ooo, from, to, &r)) {
+        tcp_rcv_dsack(st, c, r.from, r.to);
+    }
+}
+
 static enum drop take_ahead(struct stack *st, struct env *env, struct tcp *c, seq from, seq to)
 {
     struct range whole;
+
+    report_overlap(st, c, from, to);
     int64_t fresh = ranges_add(&c->ooo, st->mem, env, from, to, &whole);
 
     if (fresh < 0) {
@@ -246,9 +258,6 @@ static enum drop take_ahead(struct stack *st, struct env *env, struct tcp *c, se
     }
     st->stats.TcpOfoQueue++; /* SHLD-31 */
     c->info.rcv_ooo++;
-    if (fresh == 0) {
-        tcp_rcv_dsack(st, c, from, to);
-    }
     if (c->sack_ok) {
         remember_block(c, whole);
     }
@@ -331,10 +340,16 @@ enum drop tcp_rcv_text(struct stack *st, struct env *env, struct tcp *c, struct 
     } else if (st->place_hint) {
         place_doubt(st);
     }
+    bool hole = c->ooo.n;
+    report_overlap(st, c, seg->seq, end);
     advance(st, c, end);
     measure_ato(st, c, env->now);
     tcp_rcvbuf_arrived(st, c, seg, env->now);
-    tcp_rcv_ack(st, env, c);
+    if (hole) {
+        tcp_want_ack(st, c, TX_ACK); /* RFC 5681 4.2: filled, in whole or in part */
+    } else {
+        tcp_rcv_ack(st, env, c);
+    }
     return DROP_NONE;
 }
 
