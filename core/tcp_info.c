@@ -79,12 +79,18 @@ static uint8_t info_options(const struct tcp *c)
                      (c->syn_data_acked ? LX_TCPI_OPT_SYN_DATA : 0));
 }
 
+/* Linux, not RFC: what is thought lost, sent again or not; a probe's loss is only a guess. */
+static uint32_t lost_out(const struct tcp *c)
+{
+    return c->tx.lost + c->tx.retrans - (c->tlp_out && c->tlp_retrans && c->tx.retrans ? 1 : 0);
+}
+
 static void info_send(const struct stack *st, const struct tcp *c, struct lx_tcp_info *i, nsec now)
 {
     i->tcpi_snd_mss = c->snd.mss;
     i->tcpi_unacked = c->tx.out;
     i->tcpi_sacked = c->tx.sacked + c->reno_sacked;
-    i->tcpi_lost = c->tx.lost;
+    i->tcpi_lost = lost_out(c);
     i->tcpi_retrans = c->tx.retrans;
     i->tcpi_last_data_sent = ms_since(c->snd_at, now);
     i->tcpi_pmtu = ip_mtu(st, &c->s.flow.raddr);

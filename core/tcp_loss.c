@@ -427,23 +427,40 @@ static void renege(struct tcp *c)
     }
 }
 
-/* Without SACK: a duplicate stands for one segment delivered; new data takes back what it
- * covers. */
+/* Not more duplicates than can have been delivered; where there were, the path reorders. */
+static void limit_reno(struct tcp *c, uint32_t more)
+{
+    uint32_t holes = min_u32(max_u32(c->tx.lost + c->tx.retrans, 1), c->tx.out);
+
+    if (c->reno_sacked + holes > c->tx.out) {
+        c->reno_sacked = c->tx.out - holes;
+        c->reordering = (uint8_t)min_u32(c->tx.out + more, REORDERING_MAX);
+        c->info.reord_seen++;
+    }
+}
+
+/* Without SACK: a duplicate stands for one segment delivered; of what is acknowledged then one
+ * fills the hole, and the rest is what duplicates have told. */
 static void count_reno(struct tcp *c, struct tcp_acked *a)
 {
+    uint32_t before = c->reno_sacked;
+
     if (c->sack_ok) {
         return;
     }
     if (a->new_data) {
-        uint32_t gone = a->acked ? a->acked - 1 : 0;
-        c->reno_sacked = c->reno_sacked > gone ? c->reno_sacked - gone : 0;
+        if (a->acked) {
+            a->delivered = max_u32(a->acked > before ? a->acked - before : 0, 1);
+            c->reno_sacked -= min_u32(before, a->acked - 1);
+        }
+        limit_reno(c, a->acked);
         if (c->ca_state < CA_RECOVERY) {
             c->reno_sacked = 0;
         }
     } else if (a->dup) {
-        uint32_t holes = min_u32(max_u32(c->tx.lost, 1), c->tx.out);
-        c->reno_sacked = min_u32(c->reno_sacked + 1, c->tx.out - holes);
-        a->delivered++;
+        c->reno_sacked++;
+        limit_reno(c, 0);
+        a->delivered += c->reno_sacked > before ? c->reno_sacked - before : 0;
     }
 }
 

@@ -332,7 +332,9 @@ static bool nagle_holds(const struct tcp *c, enum push how)
 
 static uint32_t window_left(const struct tcp *c)
 {
-    seq edge = seq_add(c->snd.una, c->snd.wnd);
+    /* Linux, not RFC: of an early child's window its SYN,ACK takes nothing. */
+    bool early = c->fo_child && seq_eq(c->snd.una, c->iss);
+    seq edge = seq_add(early ? c->snd_base : c->snd.una, c->snd.wnd);
 
     return seq_lt(c->snd.nxt, edge) ? seq_dist(c->snd.nxt, edge) : 0;
 }

@@ -294,6 +294,9 @@ static int64_t splice_in(struct vk *vk, struct sock *s, struct vk_call *c, struc
     static uint8_t buf[MOVE_MAX];
     struct mspan v = {buf, min_size(c->u.move.n, sizeof buf)};
     struct vk_file *f = vk_file_of(vk, c->fd);
+    if (sock_ioctl(vk->st, vk_env(vk), s, LX_SIOCATMARK) == 1) {
+        return 0; /* Linux, not RFC: urgent data is next, which splice does not take */
+    }
     int64_t r = sock_recv(vk->st, vk_env(vk), s, &v, 1, 0, NULL);
     if (r == -ERR_AGAIN && !last && !(f->flags & O_NONBLOCK)) {
         return wait_for(vk, c, s, LX_POLLIN | LX_POLLRDHUP, s->opt.rcvtimeo);

@@ -48,11 +48,10 @@ static void list_names(struct judge *j)
     }
 }
 
-/* What the kernel says of these at first is what it can do, or that there is none yet: only a
- * change counts. */
+/* A kernel's default here says what it can do, not what is wanted: only a change counts. */
 static bool only_changes(const char *name)
 {
-    return strcmp(name, "tcp_congestion_control") == 0 || strcmp(name, "tcp_fastopen_key") == 0;
+    return strcmp(name, "tcp_congestion_control") == 0;
 }
 
 void judge_sysctls(struct judge *j)
