@@ -24,6 +24,7 @@
 #include "isn.h"
 #include "mcast.h"
 #include "pmtu.h"
+#include "sock_errq.h"
 #include "stack.h"
 #include "tcp.h"
 #include "udp.h"
@@ -208,6 +209,23 @@ static struct sock *quote_sock(struct stack *st, struct quote *q)
     return demux_bound(st, q->proto, &q->flow);
 }
 
+/* What the error queue says of it. */
+static struct recv_info told(const struct quote *q)
+{
+    struct recv_info ee = {
+        .from = {.addr = q->flow.raddr, .port = q->flow.rport},
+        .have_from = true,
+        .have_err = true,
+    };
+    ee.ee.err = meaning_of(q).err;
+    ee.ee.origin = q->ip->v6 ? EE_ICMP6 : EE_ICMP;
+    ee.ee.type = q->type;
+    ee.ee.code = q->code;
+    ee.ee.info = too_big(q) ? told_mtu(q) : 0;
+    ee.ee.offender = (struct endpoint){.addr = q->ip->src};
+    return ee;
+}
+
 static bool tell_tcp(struct stack *st, struct env *env, struct sock *s, const struct quote *q)
 {
     be32 number;
@@ -220,7 +238,9 @@ static bool tell_tcp(struct stack *st, struct env *env, struct sock *s, const st
         used = tcp_icmp_pmtu(st, env, s, at, told_mtu(q));
     } else {
         bool no_path = q->type == (q->ip->v6 ? V6_UNREACH : V4_UNREACH) && q->code <= !q->ip->v6;
-        used = tcp_icmp_error(st, env, s, at, (enum err)meaning_of(q).err, no_path);
+        struct recv_info ee = told(q);
+        struct span quoted = {.p = q->upper, .n = q->len};
+        used = tcp_icmp_error(st, env, s, at, &ee, &quoted, no_path);
     }
     st->touching = NULL;
     return used;
@@ -245,11 +265,7 @@ static bool tell_req(struct stack *st, const struct quote *q)
 static void tell_dgram(struct stack *st, struct env *env, struct sock *s, const struct quote *q)
 {
     struct meaning m = meaning_of(q);
-    struct recv_info ee = {
-        .from = {.addr = q->flow.raddr, .port = q->flow.rport},
-        .have_from = true,
-        .have_err = true,
-    };
+    struct recv_info ee = told(q);
     size_t header = q->proto == LX_IPPROTO_UDP ? 8 : 0;
     struct span quoted = {.p = q->upper + header, .n = q->len - header};
 
@@ -263,13 +279,7 @@ static void tell_dgram(struct stack *st, struct env *env, struct sock *s, const 
         if (mode == LX_IP_PMTUDISC_DONT || (deaf && q->ip->v6)) { /* not its business */
             return;
         }
-        ee.ee.info = told_mtu(q);
     }
-    ee.ee.err = m.err;
-    ee.ee.origin = q->ip->v6 ? 3 : 2; /* SO_EE_ORIGIN_ICMP6, SO_EE_ORIGIN_ICMP */
-    ee.ee.type = q->type;
-    ee.ee.code = q->code;
-    ee.ee.offender = (struct endpoint){.addr = q->ip->src};
     st->touching = s;
     udp_icmp_error(st, env, s, (enum err)m.err, m.hard, &ee, &quoted);
     st->touching = NULL;

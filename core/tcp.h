@@ -114,10 +114,11 @@ int64_t tcp_ioctl(struct stack *st, struct env *env, struct sock *s, uint32_t re
 /* SEGMENT ARRIVES: a packet with protocol 6 that is for us. */
 void tcp_input(struct stack *st, struct env *env, const struct ip_hdr *ip);
 
-/* An ICMP error about our segment with that sequence number. `no_path`: net or host unreachable
- * (RFC 6069). False: the number is not in flight (RFC 5927); ignored. */
-bool tcp_icmp_error(struct stack *st, struct env *env, struct sock *s, seq at, enum err err,
-                    bool no_path);
+/* An ICMP error, as the error queue tells it, about our segment with that sequence number.
+ * `quoted`: from the TCP header on. `no_path`: net or host unreachable (RFC 6069). False: the
+ * number is not in flight (RFC 5927); ignored. */
+bool tcp_icmp_error(struct stack *st, struct env *env, struct sock *s, seq at,
+                    const struct recv_info *ee, const struct span *quoted, bool no_path);
 
 /* ICMP says that the path to the peer takes at most `told` bytes. False: nobody wants to know, or
  * what is in flight at that number would not be too large (RFC 5927 7.2); nothing was done. */

@@ -17,6 +17,7 @@
 #include "check.h"
 #include "pmtu.h"
 #include "pollset.h"
+#include "sock_errq.h"
 
 /* Linux, not RFC: also a child of Fast Open that nobody has accepted. */
 static bool is_opening(const struct tcp *c)
@@ -36,10 +37,21 @@ static void revert_backoff(struct stack *st, struct env *env, struct tcp *c, seq
     tcp_timer_set(st, env, c, TT_RTO, nsec_max(due, env->now));
 }
 
-bool tcp_icmp_error(struct stack *st, struct env *env, struct sock *s, seq at, enum err err,
-                    bool no_path)
+/* Linux: over IPv4 whoever looks into its error queue learns why connect failed, over IPv6 with
+ * IPV6_RECVERR. */
+static void queue_error(struct stack *st, struct env *env, struct sock *s,
+                        const struct recv_info *ee, const struct span *quoted)
+{
+    if (addr_is4(&s->flow.raddr) || s->opt.recverr6) {
+        (void)errq_put(st, env, s, ee, quoted, 1);
+    }
+}
+
+bool tcp_icmp_error(struct stack *st, struct env *env, struct sock *s, seq at,
+                    const struct recv_info *ee, const struct span *quoted, bool no_path)
 {
     struct tcp *c = tcp_of(s);
+    enum err err = (enum err)ee->ee.err;
 
     if (c->state == TCP_LISTEN || c->state == TCP_CLOSED || c->state == TCP_TIME_WAIT) {
         return false;
@@ -49,6 +61,7 @@ bool tcp_icmp_error(struct stack *st, struct env *env, struct sock *s, seq at, e
     }
     if (is_opening(c)) {
         st->stats.TcpAttemptFails++;
+        queue_error(st, env, s, ee, quoted);
         tcp_done(st, env, c, err);
         return true;
     }
