@@ -13,7 +13,7 @@
  * int or, if it is shorter, one byte; IPPROTO_IPV6 wants an int. How it leaves differs too:
  * IPPROTO_IP gives one byte to a caller with room for less than an int.
  *
- * Missing on purpose: IP options (never sent), packet filters, SO_PEEK_OFF, SO_TXTIME,
+ * Missing on purpose: IP options (never sent), packet filters, SO_PEEK_OFF on datagrams, SO_TXTIME,
  * source-specific multicast.
  */
 #include "sock_opt.h"
@@ -21,6 +21,7 @@
 #include "event.h"
 #include "sock.h"
 #include "sock_priv.h"
+#include "sock_side.h"
 #include "sock_ts.h"
 #include "stack.h"
 #include "tcp.h"
@@ -207,6 +208,19 @@ static int set_pacing(struct stack *st, struct env *env, struct sock *s, const s
     return 0;
 }
 
+/* A stream's only. */
+static int set_peek_off(struct stack *st, struct env *env, struct sock *s, int32_t v)
+{
+    struct side *x = opt_is_tcp(s) ? sock_side(st, env, s) : NULL;
+
+    if (!x) {
+        return opt_is_tcp(s) ? -ERR_NOBUFS : -ERR_NOPROTOOPT;
+    }
+    x->peek_set = true;
+    x->peek_off = v;
+    return 0;
+}
+
 static int set_sol_flag(struct stack *st, struct env *env, struct sock *s, int name,
                         const struct opt_arg *a)
 {
@@ -265,6 +279,8 @@ static int set_sol(struct stack *st, struct env *env, struct sock *s, int name,
         }
         s->opt.mark = (uint32_t)a->v;
         return 0;
+    case LX_SO_PEEK_OFF:
+        return set_peek_off(st, env, s, a->v);
     case LX_SO_TIMESTAMPING:
         return ts_set(st, env, s, (uint32_t)a->v);
     case LX_SO_MAX_PACING_RATE:
@@ -369,6 +385,11 @@ static int get_sol_other(struct stack *st, struct env *env, struct sock *s, int 
     }
     case LX_SO_MAX_PACING_RATE:
         return get_pacing(s, val, len);
+    case LX_SO_PEEK_OFF:
+        if (!opt_is_tcp(s)) {
+            return -ERR_NOPROTOOPT;
+        }
+        return opt_answer_int(val, len, s->side && s->side->peek_set ? s->side->peek_off : -1);
     case LX_SO_MEMINFO:
         return get_meminfo(st, env, s, val, len);
     case LX_SO_COOKIE:

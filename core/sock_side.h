@@ -63,7 +63,10 @@ struct side {
     struct dgram *err_head, *err_tail;
     uint32_t err_bytes;
     uint32_t
-        ts_key; /* SOF_TIMESTAMPING_OPT_ID: the next datagram's number, or byte 0 of a stream */
+        ts_key;    /* SOF_TIMESTAMPING_OPT_ID: the next datagram's number, or byte 0 of a stream */
+    bool peek_set; /* SO_PEEK_OFF was called: peek_off holds */
+    int32_t
+        peek_off; /* where the next MSG_PEEK begins, from what was read; negative: always there */
     uint32_t zc_next; /* MSG_ZEROCOPY: number of the next send */
 
     struct md5_key *md5_head; /* TCP-MD5: keys by peer (tcp_md5.c) */

@@ -175,8 +175,11 @@ static int set_int(struct stack *st, struct env *env, struct tcp *c, int name, i
         c->notsent_lowat = (uint32_t)v;
         return 0;
     case LX_TCP_INQ:
+        if (v != 0 && v != 1) {
+            return -ERR_INVAL;
+        }
         c->inq_opt = v == 1;
-        return v == 0 || v == 1 ? 0 : -ERR_INVAL;
+        return 0;
     case LX_TCP_FASTOPEN:
     case LX_TCP_FASTOPEN_CONNECT:
     case LX_TCP_FASTOPEN_NO_COOKIE:

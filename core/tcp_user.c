@@ -286,13 +286,13 @@ static int64_t nothing_to_read(struct tcp *c)
 
 static uint32_t copy_out(struct tcp *c, uint64_t *from, struct mspan *v, size_t n, uint32_t flags)
 {
-    uint32_t have = tcp_readable(c);
+    uint32_t have = (uint32_t)(c->rq.tail - *from);
     uint32_t done = 0;
 
     for (size_t i = 0; i < n && done < have; i++) {
         uint32_t part = (uint32_t)min_size(v[i].n, have - done);
         if (!(flags & LX_MSG_TRUNC)) {
-            ring_get(&c->rq, c->rq.head + done, v[i].p, part);
+            ring_get(&c->rq, *from + done, v[i].p, part);
         }
         done += part;
     }
@@ -319,6 +319,14 @@ static uint32_t tcp_inq(const struct tcp *c)
     return tcp_readable(c) + c->fin_rcvd;
 }
 
+/* SO_PEEK_OFF: peeking moves on, reading takes back. */
+static void move_peek(struct side *x, int64_t by)
+{
+    int64_t off = x->peek_off + by;
+
+    x->peek_off = off < 0 ? 0 : (int32_t)(off > INT32_MAX ? INT32_MAX : off);
+}
+
 int64_t tcp_recv(struct stack *st, struct env *env, struct sock *s, struct mspan *v, size_t n,
                  uint32_t flags, struct recv_info *info)
 {
@@ -334,13 +342,19 @@ int64_t tcp_recv(struct stack *st, struct env *env, struct sock *s, struct mspan
     if (flags & LX_MSG_OOB) {
         return tcp_urg_recv(c, v, n, flags, info);
     }
-    if (!tcp_readable(c)) {
+    if (UNLIKELY(s->side && s->side->peek_set) && flags & LX_MSG_PEEK) {
+        to += (uint32_t)(s->side->peek_off > 0 ? s->side->peek_off : 0);
+    }
+    if (to >= c->rq.tail) {
         return mspan_total(v, n) || c->s.err ? nothing_to_read(c) : 0;
     }
     uint32_t done = UNLIKELY(tcp_urg_pending(c)) ? tcp_urg_take(c, &to, v, n, flags)
                                                  : copy_out(c, &to, v, n, flags);
     if (!(flags & LX_MSG_PEEK)) {
         take(st, env, c, (uint32_t)(to - c->rq.head));
+    }
+    if (UNLIKELY(s->side && s->side->peek_set) && s->side->peek_off >= 0) {
+        move_peek(s->side, flags & LX_MSG_PEEK ? (int64_t)done : -(int64_t)done);
     }
     if (!done && mspan_total(v, n)) { /* there was the urgent byte only */
         return nothing_to_read(c);

@@ -147,7 +147,7 @@ static long recv_stream(struct call *c, size_t n, struct recv_info *info)
         if (timeout > 0 && b.deadline == NEVER) {
             b.deadline = nsec_add(c->env->now, timeout);
         }
-        if (done > 0 && (c->flags & MSG_PEEK)) {
+        if (c->flags & MSG_PEEK) { /* what lies there is not news */
             b.events |= LX_EPOLLET;
         }
         enum block_result r = block_wait(&c->env, &b);

@@ -67,6 +67,7 @@ static const struct symbol symbols[] = {
     {"UDP_SEGMENT", 103},
     {"UDP_GRO", 104},
     {"SO_MEMINFO", 55},
+    {"SO_PEEK_OFF", 42},
     {"SO_COOKIE", 57},
     {"SO_ZEROCOPY", 60},
     {"MSG_ZEROCOPY", 0x4000000},
