@@ -29,3 +29,6 @@ fuzz: ## each fuzzer for FUZZ_TIME=60 seconds; what it finds is in build-fuzz/fo
 check-fuzz: $(addprefix $(BUILD)/fuzz-seeds/,$(FUZZ_NAMES)) ## the fuzzers' seeds, once each
 	$(Q)n=0; for f in $(FUZZ_NAMES); do $(BUILD)/fuzz-seeds/$$f tests/fuzz/corpus/$$f/* || exit 1; \
 	    n=$$((n + 1)); done; echo "$$n passed, 0 failed"
+
+# A module of tun that needs nothing of it.
+$(BUILD)/fuzz/pcapng $(BUILD)/fuzz-seeds/pcapng: $(BUILD)/tun/pcapng.o
