@@ -10,7 +10,7 @@
 #include "tracer.h"
 #include "verbs.h"
 
-#define LOOK_MS 20
+#define LOOK_MS 5
 
 static int help(void)
 {

@@ -17,7 +17,7 @@
 #include "tracer.h"
 #include "tun/peek.h"
 
-#define WATCH_TICK_MS 20
+#define WATCH_TICK_MS 5
 
 struct run_watch {
     int up[2];     /* a socket pair: ours, the child's */
