@@ -29,9 +29,10 @@
 
 #define BATCH      (5 * MSEC)
 #define OUT_SIZE   (1u << 20)
-#define OUT_ENOUGH (64u << 10) /* written when there is so much */
-#define EVENTS_MAX 64u         /* looked at for one packet, on either side of it */
-#define END_WAIT_S 10          /* for a reader that does not read */
+#define OUT_ENOUGH (64u << 10)  /* written when there is so much */
+#define MUCH       (256u << 10) /* of the ring at once: more is coming, no time to sleep */
+#define EVENTS_MAX 64u          /* looked at for one packet, on either side of it */
+#define END_WAIT_S 10           /* for a reader that does not read */
 
 struct capture {
     pthread_t thread;
@@ -183,11 +184,11 @@ static void write_packet(struct capture *c, const struct pktrec *rec)
     c->last = rec->real;
 }
 
-/* Everything there is. False: there was nothing. */
-static bool drain(struct capture *c)
+/* Everything there is. Returns how many bytes of the ring that were. */
+static uint64_t drain(struct capture *c)
 {
     struct pktrec rec;
-    uint64_t before = c->next;
+    uint64_t before = c->pos;
     while (pktring_read(c->ring, &c->pos, &rec, c->pkt, c->ring->snaplen)) {
         write_packet(c, &rec);
         if (c->out.len >= OUT_ENOUGH) {
@@ -197,7 +198,7 @@ static bool drain(struct capture *c)
     if (c->out.len) {
         flush(c);
     }
-    return c->next != before;
+    return c->pos - before;
 }
 
 /* The thread */
@@ -224,10 +225,11 @@ static void *run(void *arg)
     struct capture *c = arg;
     const struct timespec batch = {.tv_nsec = BATCH};
     while (!quits(c)) {
-        if (drain(c)) {
-            sys_nanosleep(&batch);
-        } else {
+        uint64_t n = drain(c);
+        if (n == 0) {
             sleep_on(c);
+        } else if (n < MUCH) {
+            sys_nanosleep(&batch);
         }
     }
     drain(c);

@@ -20,7 +20,7 @@
 #include "core/pkt.h"
 #include "core/stack.h"
 
-#define PKTRING_SIZE    (16u << 20)
+#define PKTRING_SIZE    (32u << 20)
 #define PKTRING_PATH    512u
 #define PKTRING_SNAPLEN 262144u /* the default, tcpdump's */
 

@@ -152,7 +152,7 @@ static void await_file(struct run_watch *w)
     if (head.lost) {
         msg("the capture misses %llu of %llu packets: they came faster than they were written",
             (unsigned long long)head.lost, (unsigned long long)head.count);
-        msg_do("Fix:", "a faster disk, or fewer bytes of each packet: --snaplen 128");
+        msg_do("Fix:", "keep less of each packet: --snaplen 128; or write to a faster disk");
     }
 }
 

@@ -1,6 +1,6 @@
 /*
- * fuzz_pcapng.c - any bytes as a capture: the reader ends, looks at nothing beyond them, and what it
- * understands can be written and read again.
+ * fuzz_pcapng.c - any bytes as a capture: the reader ends, looks at nothing beyond them, and what
+ * it understands can be written and read again.
  */
 #include <string.h>
 
