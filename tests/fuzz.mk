@@ -5,7 +5,7 @@ FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_BUILD := $(BUILD)-fuzz
 FUZZ_VARS  := BUILD=$(FUZZ_BUILD) CC=clang OPT='-O1 -g -fno-omit-frame-pointer' \
               SAN='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all'
-FUZZ_LIBS   = $(patsubst %,$(BUILD)/tests/lib/%.o,heap lone peer) $(BUILD)/libcore.a
+FUZZ_LIBS   = $(patsubst %,$(BUILD)/tests/lib/%.o,heap lone peer) $(WIRE_LIBS) $(BUILD)/libcore.a
 
 $(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/fuzz_%.o $(FUZZ_LIBS)
 	@mkdir -p $(@D)

@@ -14,6 +14,8 @@
 #include "core/check.h"
 #include "tun/impair_priv.h"
 
+#define TIME_MAX (1000 * 3600 * SEC)
+
 /* Words */
 
 static bool is_blank(char c)
@@ -232,7 +234,11 @@ static const struct unit rates[] = {{"bit", 1},           {"kbit", 1000}, {"mbit
 
 nsec word_time(struct reader *r, const char *text)
 {
-    return (nsec)value(r, text, times, "a time", "20ms or 1.5s");
+    nsec t = (nsec)value(r, text, times, "a time", "20ms or 1.5s");
+    if (t > TIME_MAX) { /* what is computed with it stays far from the end of 64 bits */
+        rd_error(r, "%.40s is too large", text);
+    }
+    return t;
 }
 
 uint32_t word_chance(struct reader *r, const char *text)

@@ -30,12 +30,15 @@
 #define SOCK_BYTES (32 << 20) /* of the pair: more than any queue that a rule may want */
 #define READ_MAX   64u        /* packets of one link before the other gets its turn */
 
+enum { PROGRAM, PEER, BESIDE, ENDS };
+
 struct relay {
     struct relay_config cfg;
-    struct link link[WIRE_DIRS]; /* where packets of a direction come from: program, peer */
+    struct link link[ENDS];
+    unsigned ends; /* without BESIDE, where there is none */
     struct wire *wire;
     uv_loop_t uv;
-    uv_poll_t poll[WIRE_DIRS];
+    uv_poll_t poll[ENDS];
     uv_poll_t timer;
     uv_async_t quit;
     int timer_fd;
@@ -156,12 +159,27 @@ static void arm(struct relay *r)
     r->armed = at;
 }
 
+static bool is_beside(const struct relay *r, const struct wire_pkt_out *o)
+{
+    bool v4 = o->len >= 20 && o->p[0] >> 4 == 4;
+    if (r->ends <= BESIDE || (!v4 && o->len < 40)) {
+        return false;
+    }
+    struct addr dst = v4 ? addr_of4(o->p + 16) : addr_of6(o->p + 24);
+    return addr_eq(&dst, &r->cfg.beside_addr[0]) || addr_eq(&dst, &r->cfg.beside_addr[1]);
+}
+
+static struct link *end_of(struct relay *r, const struct wire_pkt_out *o)
+{
+    return &r->link[o->dir == WIRE_OUT ? PEER : is_beside(r, o) ? BESIDE : PROGRAM];
+}
+
 static void deliver(struct relay *r)
 {
     struct wire_pkt_out o;
     while (wire_take(r->wire, session_now(), &o, &r->cfg.tap)) {
         struct pkt_out out = {.nspan = 1, .csum_offset = 0xffff, .span = {{o.p, o.len}}};
-        link_send(&r->link[1 - o.dir], &out);
+        link_send(end_of(r, &o), &out);
         wire_done(r->wire, &o);
     }
 }
@@ -169,13 +187,14 @@ static void deliver(struct relay *r)
 static void on_link(uv_poll_t *poll, int status, int events)
 {
     struct relay *r = poll->data;
-    enum wire_dir d = poll == &r->poll[WIRE_OUT] ? WIRE_OUT : WIRE_IN;
+    unsigned end = (unsigned)(poll - r->poll);
+    enum wire_dir d = end == PEER ? WIRE_IN : WIRE_OUT;
     struct pkt_in in;
     (void)events;
 
     int ret = status < 0 ? status : 1;
     for (unsigned n = 0; n < READ_MAX && ret > 0; n++) {
-        ret = link_recv(&r->link[d], r->scratch, &in);
+        ret = link_recv(&r->link[end], r->scratch, &in);
         if (ret > 0) {
             struct span v = {in.p, in.len};
             struct wire_in w = {
@@ -208,8 +227,9 @@ static void on_timer(uv_poll_t *poll, int status, int events)
 static void on_quit(uv_async_t *quit)
 {
     struct relay *r = quit->data;
-    uv_close((uv_handle_t *)&r->poll[0], NULL);
-    uv_close((uv_handle_t *)&r->poll[1], NULL);
+    for (unsigned i = 0; i < r->ends; i++) {
+        uv_close((uv_handle_t *)&r->poll[i], NULL);
+    }
     uv_close((uv_handle_t *)&r->timer, NULL);
     uv_close((uv_handle_t *)&r->quit, NULL);
 }
@@ -237,8 +257,8 @@ static int start_loop(struct relay *r)
         err = uv_async_init(&r->uv, &r->quit, on_quit);
     }
     r->quit.data = r;
-    for (int d = 0; !err && d < WIRE_DIRS; d++) {
-        err = poll_start(r, &r->poll[d], r->link[d].fd, on_link);
+    for (unsigned i = 0; !err && i < r->ends; i++) {
+        err = poll_start(r, &r->poll[i], r->link[i].fd, on_link);
     }
     return err ? err : poll_start(r, &r->timer, r->timer_fd, on_timer);
 }
@@ -252,8 +272,12 @@ struct relay *relay_start(const struct relay_config *cfg, const struct link *pro
         return NULL;
     }
     r->cfg = *cfg;
-    r->link[WIRE_OUT] = *program;
-    r->link[WIRE_IN] = *peer;
+    r->link[PROGRAM] = *program;
+    r->link[PEER] = *peer;
+    r->ends = cfg->beside ? ENDS : BESIDE;
+    if (cfg->beside) {
+        r->link[BESIDE] = *cfg->beside;
+    }
     r->armed = NEVER;
     void *mem = aligned_alloc(64, (bytes + 63) / 64 * 64);
     r->wire = mem ? wire_init(mem, bytes, cfg->mtu, &cfg->wire) : NULL;

@@ -39,7 +39,11 @@ int relay_pair(struct link *l, uint32_t mtu, int *session_fd);
 struct relay_config {
     struct wire_spec wire;
     uint32_t mtu;
-    size_t memory;       /* of the wire; 0: 64 MiB */
+    size_t memory; /* of the wire; 0: 64 MiB */
+    /* A second end on the program's side, so that two stacks share what the rules make scarce:
+     * packets to these addresses go there. NULL: none. Read by relay_start only. */
+    const struct link *beside;
+    struct addr beside_addr[2];
     struct wire_tap tap; /* called in the relay's thread, for captures; all NULL: nobody */
 };
 

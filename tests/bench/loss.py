@@ -70,7 +70,7 @@ def me(*words):
 
 def relay(stack, rules, seed, program, server=("serve", PORT), extra=()):
     cmd = [os.path.join(BUILD, "bench/relay_run"), "--stack", stack, "--standin", os.path.join(BUILD, "standin"),
-           "--cubic", "--rules", rules, "--seed", str(seed), "--server", " ".join(me(*server)), *extra, "--", *program]
+           "--cubic", "--rules", rules, "--seed", str(seed), "--server", "exec " + " ".join(me(*server)), *extra, "--", *program]
     return subprocess.run(cmd, stdout=subprocess.PIPE, check=True, timeout=400, text=True).stdout
 
 

@@ -27,7 +27,7 @@
 
 static struct {
     bool user, cubic;
-    const char *rules, *firings, *server, *standin;
+    const char *rules, *firings, *server, *standin, *beside;
     uint64_t seed;
 } opt = {.rules = "", .seed = 1};
 
@@ -53,14 +53,18 @@ static void write_text(const char *path, const char *text)
     }
 }
 
-/* A child in that namespace that ends with us. */
-static pid_t start(int netns, char *const argv[])
+/* A child in that namespace that ends with us; with a group of its own what it starts can be ended
+ * with it. */
+static pid_t start(int netns, char *const argv[], bool group)
 {
     pid_t pid = fork();
     if (pid != 0) {
         return pid;
     }
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (group) {
+        setpgid(0, 0);
+    }
     if (relay_enter(netns) != 0) {
         _exit(125);
     }
@@ -91,19 +95,25 @@ static bool listens(void)
     return yes;
 }
 
-static pid_t start_server(int netns)
+static pid_t start_shell(int netns, const char *command)
 {
     char sh[] = "sh", c[] = "-c";
-    char *cmd = strdup(opt.server);
+    char *cmd = strdup(command);
     char *argv[] = {sh, c, cmd, NULL};
-    pid_t pid = start(netns, argv);
+    pid_t pid = start(netns, argv, true);
+    free(cmd);
+    return pid;
+}
+
+static pid_t start_server(int netns)
+{
+    pid_t pid = start_shell(netns, opt.server);
     for (int i = 0; i < 2000 && !listens(); i++) {
         usleep(5000);
         if (waitpid(pid, NULL, WNOHANG) == pid) {
             fail("the server has ended", -ECHILD);
         }
     }
-    free(cmd);
     return pid;
 }
 
@@ -146,7 +156,7 @@ static int options(int argc, char **argv)
     static const struct option longs[] = {
         {"stack", 1, NULL, 's'},   {"rules", 1, NULL, 'r'},   {"seed", 1, NULL, 'n'},
         {"server", 1, NULL, 'v'},  {"firings", 1, NULL, 'f'}, {"cubic", 0, NULL, 'c'},
-        {"standin", 1, NULL, 'S'}, {NULL, 0, NULL, 0},
+        {"standin", 1, NULL, 'S'}, {"beside", 1, NULL, 'b'},  {NULL, 0, NULL, 0},
     };
     int c;
     while ((c = getopt_long(argc, argv, "+", longs, NULL)) != -1) {
@@ -168,6 +178,9 @@ static int options(int argc, char **argv)
             break;
         case 'S':
             opt.standin = optarg;
+            break;
+        case 'b':
+            opt.beside = optarg;
             break;
         case 'c':
             opt.cubic = true;
@@ -215,11 +228,31 @@ static void program_end(struct link *l, int netns)
     }
 }
 
+/* A host of the kernel's on the program's side. */
+static int beside_end(struct link *l, struct relay_config *cfg)
+{
+    struct ifaddr third[2] = {address("10.77.0.3", 24), address("fd77::3", 64)};
+    const char *step;
+    int netns = relay_netns();
+    if (netns < 0) {
+        fail("make a network namespace", netns);
+    }
+    int err = relay_tun(l, netns, third, 2, MTU, false, &step);
+    if (err) {
+        fail(step, err);
+    }
+    cfg->beside = l;
+    cfg->beside_addr[0] = third[0].addr;
+    cfg->beside_addr[1] = third[1].addr;
+    return netns;
+}
+
 int main(int argc, char **argv)
 {
     struct relay_config cfg = {.mtu = MTU};
     struct ifaddr theirs[2] = {address("10.77.0.1", 24), address("fd77::1", 64)};
-    struct link program, peer;
+    struct link program, peer, beside;
+    int c = -1;
     const char *step;
     int at = options(argc, argv);
     int status = 0;
@@ -236,6 +269,9 @@ int main(int argc, char **argv)
     if (err) {
         fail(step, err);
     }
+    if (opt.beside) {
+        c = beside_end(&beside, &cfg);
+    }
     relay_enter(b); /* to see the server's sockets, and no others */
     pid_t server = start_server(b);
     struct relay *r = relay_start(&cfg, &program, &peer);
@@ -243,14 +279,18 @@ int main(int argc, char **argv)
         fail("start the relay", -ENOMEM);
     }
     char **words = opt.user ? with_standin(argv + at, argc - at) : argv + at;
-    pid_t pid = start(a, words);
+    pid_t pid = start(a, words, false);
+    pid_t other = c >= 0 ? start_shell(c, opt.beside) : -1;
     waitpid(pid, &status, 0);
+    if (other > 0) {
+        waitpid(other, NULL, 0);
+    }
     relay_stop(r);
     if (opt.firings) {
         write_firings(relay_wire(r));
     }
     relay_free(r);
-    kill(server, SIGKILL);
+    kill(-server, SIGKILL);
     waitpid(server, NULL, 0);
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
