@@ -68,9 +68,6 @@ static pid_t start(int netns, char *const argv[], bool group)
     if (relay_enter(netns) != 0) {
         _exit(125);
     }
-    if (opt.cubic) {
-        write_text("/proc/sys/net/ipv4/tcp_congestion_control", "cubic");
-    }
     write_text("/proc/sys/net/ipv4/tcp_no_metrics_save", "1");
     execvp(argv[0], argv);
     _exit(127);
@@ -103,6 +100,21 @@ static pid_t start_shell(int netns, const char *command)
     pid_t pid = start(netns, argv, true);
     free(cmd);
     return pid;
+}
+
+/* CUBIC on every route of the namespace: its sysctl cannot be set there. */
+static void set_cubic(int netns)
+{
+    int status = 0;
+    if (!opt.cubic) {
+        return;
+    }
+    pid_t pid = start_shell(netns, "for f in -4 -6; do ip $f route show | while read -r route; do "
+                                   "ip $f route replace $route congctl cubic; done; done");
+    waitpid(pid, &status, 0);
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+        fail("set CUBIC", -EINVAL);
+    }
 }
 
 static pid_t start_server(int netns)
@@ -273,6 +285,11 @@ int main(int argc, char **argv)
         c = beside_end(&beside, &cfg);
     }
     relay_enter(b); /* to see the server's sockets, and no others */
+    set_cubic(a);
+    set_cubic(b);
+    if (c >= 0) {
+        set_cubic(c);
+    }
     pid_t server = start_server(b);
     struct relay *r = relay_start(&cfg, &program, &peer);
     if (!r) {
