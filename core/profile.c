@@ -36,6 +36,7 @@ static const struct profile profiles[PROFILES] = {
             .delack_fixed = true,
             .ack_second = true,
             .round_rcvbuf = true,
+            .fin_with_acks = true,
             .keep_always = true, /* always_keepalive */
         },
 };
@@ -55,6 +56,7 @@ static const struct {
     {"user_rto_max_ms", 64000},         /* TCPTV_REXMTMAX */
     {"user_delack_min_ms", 40},         /* delacktime */
     {"user_drop_synfin", 0},            /* drop_synfin */
+    {"tcp_syn_linear_timeouts", 0},     /* tcp_backoff */
     {"tcp_synack_retries", 3},          /* syncache.rexmtlimit */
     {"tcp_fin_timeout", 600},           /* keepcnt * keepintvl */
     {"tcp_keepalive_probes", 8},        /* keepcnt */

@@ -34,6 +34,7 @@ struct profile {
     bool syn_hurry;           /* a bad answer to our SYN makes it be sent again at once */
     bool listen_synack_reset; /* SYN,ACK to a listener is reset (RFC 9293 3.10.7.2), else dropped */
     bool round_rcvbuf;        /* the receive buffer becomes whole segments when connected */
+    bool fin_with_acks;       /* acknowledgments repeat our FIN until it is acknowledged */
     bool keep_always;         /* keepalive for every connection */
 };
 

@@ -59,6 +59,9 @@ bool tcp_icmp_error(struct stack *st, struct env *env, struct sock *s, seq at,
     if (!seq_geq(at, c->snd.una) || !seq_lt(at, seq_add(c->snd.nxt, 1))) {
         return false;
     }
+    if (is_opening(c) && !seq_eq(at, c->iss)) {
+        return false; /* RFC 5927 4.1 to the letter where an error ends the attempt */
+    }
     if (is_opening(c)) {
         st->stats.TcpAttemptFails++;
         queue_error(st, env, s, ee, quoted);

@@ -189,6 +189,11 @@ void tcp_send_ack(struct stack *st, struct env *env, struct tcp *c, enum tx_reas
         c->want_ack = false;
         return;
     }
+    if (profile_of(&st->knobs)->fin_with_acks && c->fin_sent && why != TX_CHALLENGE &&
+        seq_leq(c->snd.una, c->fin_seq)) {
+        seg.flags |= TCP_FIN;
+        seg.seq = c->fin_seq;
+    }
     xmit(st, env, c, &seg, why);
 }
 
