@@ -259,6 +259,9 @@ static enum drop take_ahead(struct stack *st, struct env *env, struct tcp *c, se
     st->stats.TcpOfoQueue++; /* SHLD-31 */
     c->info.rcv_ooo++;
     if (c->sack_ok) {
+        if (c->fin_ahead && seq_eq(whole.to, c->fin_ahead_seq)) {
+            whole.to = seq_add(whole.to, 1);
+        }
         remember_block(c, whole);
     }
     tcp_enter_quickack(c, 1);
@@ -353,13 +356,24 @@ enum drop tcp_rcv_text(struct stack *st, struct env *env, struct tcp *c, struct 
     return DROP_NONE;
 }
 
+/* Linux, not RFC: a FIN that must wait is reported like a byte. */
+static void fin_waits(struct tcp *c, seq at)
+{
+    const struct range *r = ranges_find(&c->ooo, seq_sub(at, 1));
+
+    c->fin_ahead = true;
+    c->fin_ahead_seq = at;
+    if (c->sack_ok) {
+        remember_block(c, (struct range){r ? r->from : at, seq_add(at, 1)});
+    }
+}
+
 bool tcp_rcv_fin_due(struct tcp *c, const struct tcp_seg *seg)
 {
     if (seg->flags & TCP_FIN) {
         seq at = seq_add(seg->seq, seg->len);
         if (seq_gt(at, c->rcv.nxt)) {
-            c->fin_ahead = true;
-            c->fin_ahead_seq = at;
+            fin_waits(c, at);
         } else if (seq_eq(at, c->rcv.nxt)) {
             return true;
         }

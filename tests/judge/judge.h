@@ -39,6 +39,8 @@ struct judge {
     unsigned unheard;
     bool returned; /* a sleeper has gone on since the script's thread slept last */
     bool trace;
+    bool only_changes; /* another system's settings: a kernel's first values do not count */
+    bool fq;           /* the device's queue paces */
     struct judge_sysctl *sysctls;
     size_t nsysctls;
 };
@@ -59,6 +61,10 @@ bool judge_is_script(const struct judge *j);
 
 /* config.c: the stack that packetdrill's command line, the scripts on it and so_flags ask for. */
 void judge_config(const char *flags, struct judge *j, struct vk_config *cfg);
+
+/* command.c: a script's command is about to run; what it changes of a new socket. */
+void judge_command(struct judge *j, const char *text);
+void judge_pace(struct judge *j, int fd);
 
 /* netns.c: takes over the namespace's settings as they are now. */
 void judge_sysctls(struct judge *j);

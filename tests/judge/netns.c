@@ -68,7 +68,7 @@ void judge_sysctls(struct judge *j)
             continue;
         }
         strcpy(s->value, now);
-        if (first && only_changes(s->name)) {
+        if (first && (j->only_changes || only_changes(s->name))) {
             continue;
         }
         if (!sysctl_set(j->vk, s->name, now, &why)) {

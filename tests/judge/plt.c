@@ -1,6 +1,7 @@
 /*
- * packetdrill hands its calls to the shared object, but two it makes itself: getsockopt for code
- * blocks, and sendfile. Their entries in the program's table of imported functions are changed.
+ * packetdrill hands its calls to the shared object, but three it makes itself: getsockopt for code
+ * blocks, sendfile, and system for a script's commands. Their entries in the program's table of
+ * imported functions are changed.
  */
 #include <elf.h>
 #include <link.h>

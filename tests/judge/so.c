@@ -38,7 +38,9 @@ static int call(void *self, struct vk_call *c)
 static int do_socket(void *self, int domain, int type, int proto)
 {
     struct vk_call c = {.op = VK_SOCKET, .u.socket = {domain, type, proto}};
-    return call(self, &c);
+    int fd = call(self, &c);
+    judge_pace(of(self), fd);
+    return fd;
 }
 
 static int do_bind(void *self, int fd, ifc_addr sa, socklen_t len)
@@ -372,6 +374,15 @@ static ssize_t libc_sendfile(int out, int in, off_t *at, size_t n)
     return syscall(SYS_sendfile, out, in, at, n);
 }
 
+/* Commands of scripts. Our own call goes to libc: only the program's are diverted. */
+static int libc_system(const char *text)
+{
+    if (judge_only && text) {
+        judge_command(judge_only, text);
+    }
+    return system(text);
+}
+
 /* --- life --- */
 
 /* Numbers that nobody else in the process has: packetdrill closes them by itself at the end. */
@@ -431,6 +442,7 @@ void packetdrill_interface_init(const char *flags, struct ifc *out)
     judge_sysctls(j);
     judge_only = j;
     plt_divert("getsockopt", (void *)(uintptr_t)libc_getsockopt);
+    plt_divert("system", (void *)(uintptr_t)libc_system);
     plt_divert("sendfile", (void *)(uintptr_t)libc_sendfile);
     *out = (struct ifc){
         .self = j,

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "core/check.h"
+#include "tests/drill/opt.h"
 #include "tests/drill/wire.h"
 #include "tests/judge/ifc.h"
 
@@ -253,6 +254,27 @@ static void a_blocked_call_sleeps_on_its_thread(void **state)
     f.free(f.self);
 }
 
+/* As FreeBSD orders the options of a SYN,ACK: <mss,nop,wscale,sackOK,TS>. */
+static void a_flag_chooses_the_profile(void **state)
+{
+    struct ifc f = open_ifc("freebsd");
+    uint8_t buf[WIRE_MAX];
+    struct wire_ends e = ends();
+    struct spec syn = {.dir = DIR_IN, .proto = SPEC_TCP, .flags = F_SYN, .win = 65535, .seq = 1000};
+    static const uint8_t opts[] = {2, 4, 5, 180, 1, 3, 3, 6, 4, 2, 1, 1};
+    struct seen s;
+    (void)state;
+    memcpy(syn.opts.b, opts, sizeof opts);
+    syn.opts.n = sizeof opts;
+    listener(&f);
+    assert_int_equal(f.netdev_send(f.self, buf, wire_build(&syn, &e, buf)), 0);
+    receive(&f, &s);
+    assert_int_equal(s.w.opts.b[0], OPT_MSS);
+    assert_int_equal(s.w.opts.b[4], OPT_NOP);
+    assert_int_equal(s.w.opts.b[5], OPT_WSCALE);
+    f.free(f.self);
+}
+
 /* The bytes of a retransmitted handshake, initial sequence number and all. */
 static void one_run(const char *flags, struct seen s[2])
 {
@@ -289,6 +311,7 @@ int main(void)
         cmocka_unit_test(calls_answer_as_in_libc),
         cmocka_unit_test(code_blocks_get_what_they_ask_for),
         cmocka_unit_test(a_blocked_call_sleeps_on_its_thread),
+        cmocka_unit_test(a_flag_chooses_the_profile),
         cmocka_unit_test(runs_are_alike_bit_for_bit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
