@@ -22,11 +22,13 @@
 #include <unistd.h>
 
 #include "core/check.h"
+#include "tun/impair.h"
 #include "tun/keeper.h"
 #include "tun/pcapng.h"
 #include "tun/pktnote.h"
 #include "tun/sysio.h"
 
+#define NOTE_ALL   4096
 #define BATCH      (5 * MSEC)
 #define OUT_SIZE   (1u << 20)
 #define OUT_ENOUGH (64u << 10)  /* written when there is so much */
@@ -86,8 +88,25 @@ static bool flush(struct capture *c)
     return c->fd >= 0;
 }
 
+/* The command line; and where there is an emulated wire, its seed and rules: what repeats the run.
+ */
+static void note_make(char whole[NOTE_ALL], const char *note)
+{
+    const struct wire_spec *w = &the_session.arena->cfg.wire;
+    char rule[IMPAIR_RULE_MAX];
+    size_t n = (size_t)snprintf(whole, NOTE_ALL, "%s", note);
+    if (w->nrules) {
+        n += (size_t)snprintf(whole + n, NOTE_ALL - n, "; seed %llu", (unsigned long long)w->seed);
+    }
+    for (uint32_t i = 0; i < w->nrules && n < NOTE_ALL; i++) {
+        n += (size_t)snprintf(whole + n, NOTE_ALL - n, "; rule %u: %s", i + 1,
+                              impair_print(&w->rule[i], rule));
+    }
+}
+
 static void write_head(struct capture *c, const char *note)
 {
+    static char whole[NOTE_ALL];
     struct utsname u;
     char os[sizeof u.sysname + sizeof u.release + 2] = "";
     if (uname(&u) == 0) {
@@ -95,7 +114,8 @@ static void write_head(struct capture *c, const char *note)
     }
     char appl[64] = "standin ";
     strncat(appl, session_build_id(), sizeof appl - strlen(appl) - 1);
-    pcapng_section(&c->out, appl, os, note);
+    note_make(whole, note);
+    pcapng_section(&c->out, appl, os, whole);
     pcapng_interface(&c->out, the_session.arena->cfg.ifname, c->ring->snaplen);
     flush(c);
 }

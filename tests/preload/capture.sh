@@ -91,6 +91,7 @@ impaired()
     "$STANDIN" run --seed 3 --impair 'out: drop data#1' --impair 'in: drop data#2' -w "$cap" \
         curl -sSf -o "$work/got" "$URL/piece"
     cmp "$work/got" "$work/www/piece"
+    capinfos "$cap" | grep -q 'curl .*; seed 3; rule 1: out: drop data#1; rule 2: in: drop data#2'
     shark -r "$cap" -T fields -e frame.comment >"$work/said"
     grep -q '^bytes 1-[0-9]*: new data; rule 1: dropped,ev=tx .*reason=DATA .* rule=1' "$work/said"
     grep -qE '^RETRANSMIT bytes 1-[0-9]*: (tail loss probe|retransmission timer fired)' "$work/said"
