@@ -38,17 +38,26 @@ static struct mcast_group *group_find(const struct stack *st, const struct addr 
     return NULL;
 }
 
-/* The group, made if need be: in a free place, or one that only waits for its last report. NULL:
- * full.
- */
+/* A free place, else one that only waits for its last report; NULL: full. */
+static struct mcast_group *group_place(struct stack *st)
+{
+    struct mcast_group *waiting = NULL;
+    for (uint32_t i = 0; i < MCAST_GROUPS_MAX; i++) {
+        struct mcast_group *g = &st->mcast[i];
+        if (!g->used) {
+            return g;
+        }
+        waiting = g->members ? waiting : g;
+    }
+    return waiting;
+}
+
+/* The group, made if need be. */
 static struct mcast_group *group_get(struct stack *st, const struct addr *group)
 {
     struct mcast_group *g = group_find(st, group);
-    for (uint32_t i = 0; !g && i < MCAST_GROUPS_MAX; i++) {
-        if (!st->mcast[i].used || !st->mcast[i].members) {
-            g = &st->mcast[i];
-            *g = (struct mcast_group){.group = *group, .used = true, .answer_at = NEVER};
-        }
+    if (!g && (g = group_place(st)) != NULL) {
+        *g = (struct mcast_group){.group = *group, .used = true, .answer_at = NEVER};
     }
     return g;
 }

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -435,6 +436,49 @@ static void errors(void **state)
     lone_wait(host, lone_env(host)->now + 5 * SEC);
 }
 
+/* The host is in so many groups and no more; one that has been left takes no place away, and
+ * routers hear of it all the same. */
+static void full(void **state)
+{
+    struct sock *s[5];
+    char grp[16];
+    unsigned n = 0;
+    (void)state;
+    for (unsigned i = 0; i < 5; i++) {
+        s[i] = group_sock(LX_AF_INET, (uint16_t)(5000 + i));
+        for (unsigned k = 0; k < 20; k++) {
+            snprintf(grp, sizeof grp, "239.3.%u.%u", i, k);
+            int err = mreq(s[i], LX_IP_ADD_MEMBERSHIP, grp, "0.0.0.0");
+            assert_int_equal(err, n < MCAST_GROUPS_MAX ? 0 : -ERR_NOBUFS);
+            n += err == 0;
+        }
+    }
+    lone_wait(host, lone_env(host)->now + 5 * SEC);
+    lone_forget(host);
+    assert_int_equal(mreq(s[0], LX_IP_DROP_MEMBERSHIP, "239.3.0.0", "0.0.0.0"), 0);
+    assert_int_equal(mreq(s[0], LX_IP_DROP_MEMBERSHIP, "239.3.0.1", "0.0.0.0"), 0);
+    lone_wait(host, lone_env(host)->now + 5 * SEC);
+    uint32_t records = 0;
+    for (const struct lone_pkt *k; (k = lone_take(host)) != NULL;) {
+        records += k->p[31];
+    }
+    assert_int_equal(records, 4); /* each of them twice */
+    assert_int_equal(mreq(s[0], LX_IP_ADD_MEMBERSHIP, "239.4.0.1", "0.0.0.0"), 0);
+    assert_int_equal(mreq(s[0], LX_IP_DROP_MEMBERSHIP, "239.4.0.1", "0.0.0.0"), 0);
+    lone_forget(host);
+    assert_int_equal(mreq(s[0], LX_IP_ADD_MEMBERSHIP, "239.4.0.2", "0.0.0.0"), 0);
+    lone_wait(host, lone_env(host)->now + 5 * SEC);
+    records = 0;
+    for (const struct lone_pkt *k; (k = lone_take(host)) != NULL;) {
+        records += k->p[31];
+    }
+    assert_int_equal(records, 3); /* the leave goes with the join, and the join once more */
+    for (unsigned i = 0; i < 5; i++) {
+        lone_close(host, s[i]);
+    }
+    lone_wait(host, lone_env(host)->now + 5 * SEC);
+}
+
 /* The holder of the lock dies: memberships live on, and routers hear of them again. */
 static void recovery(void **state)
 {
@@ -503,8 +547,8 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(igmp_reports), T(mld_reports), T(together), T(queries),  T(old_routers),
-        T(mld_queries),  T(delivery),    T(errors),   T(recovery), T(hostile),
+        T(igmp_reports), T(mld_reports), T(together), T(queries),  T(old_routers), T(mld_queries),
+        T(delivery),     T(errors),      T(full),     T(recovery), T(hostile),
     };
 #undef T
     return cmocka_run_group_tests(tests, NULL, NULL);
