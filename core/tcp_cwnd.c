@@ -23,7 +23,9 @@ void tcp_cc_start(const struct stack *st, struct tcp *c, uint8_t algo, uint32_t 
     bool paced = c->cc.paced;
 
     tcp_cc_init(&c->cc, algo, &how);
-    c->cc.paced = paced || (tcp_cc_ops(algo)->flags & CC_PACES);
+    /* Linux, not RFC: what a connection was asked to do it goes on doing; but one that is not open
+     * yet has not been asked. */
+    c->cc.paced = paced || (tcp_synchronized(c) && (tcp_cc_ops(algo)->flags & CC_PACES));
     tcp_pace_update(st, c);
 }
 
