@@ -327,9 +327,8 @@ static int get_meminfo(struct stack *st, struct env *env, const struct sock *s, 
     if (opt_is_tcp(s)) {
         struct sock *t = (struct sock *)(void *)(uintptr_t)s;
         int64_t in = tcp_ioctl(st, env, t, LX_SIOCINQ);
-        int64_t out = tcp_ioctl(st, env, t, LX_SIOCOUTQ);
         info[0] = in > 0 ? (uint32_t)in : 0;
-        info[5] = out > 0 ? (uint32_t)out : 0;
+        info[5] = tcp_queued(s);
     } else {
         const struct udp *u = (const void *)s;
         info[0] = u->queued;

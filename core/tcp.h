@@ -107,6 +107,8 @@ void tcp_opt_changed(struct stack *st, struct env *env, struct sock *s);
 
 /* SO_SNDBUF and SO_RCVBUF as getsockopt shows them. */
 uint32_t tcp_sndbuf(const struct stack *st, const struct sock *s);
+/* What the send buffer holds, as Linux counts it. */
+uint32_t tcp_queued(const struct sock *s);
 uint32_t tcp_rcvbuf(const struct stack *st, const struct sock *s);
 
 int64_t tcp_ioctl(struct stack *st, struct env *env, struct sock *s, uint32_t request);

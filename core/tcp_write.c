@@ -23,6 +23,13 @@ uint32_t tcp_snd_queued(const struct tcp *c)
     return (uint32_t)ring_len(&c->sq) + (c->tx.n + c->wq.n) * WBUF_HDR;
 }
 
+uint32_t tcp_queued(const struct sock *s)
+{
+    const struct tcp *c = tcp_of_const(s);
+
+    return ring_len(&c->sq) ? tcp_snd_queued(c) : 0;
+}
+
 uint32_t tcp_snd_limit(const struct stack *st, const struct tcp *c)
 {
     uint32_t limit = min_u32(tcp_sndbuf(st, &c->s), RING_MAX);

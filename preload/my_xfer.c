@@ -44,6 +44,8 @@ struct call {
     struct mspan *v; /* room for all vectors */
     size_t total;
     bool poked;
+    bool stamped; /* a control message says which times are told: */
+    int64_t stamps;
 };
 
 static bool nonblocking(const struct call *c)
@@ -378,7 +380,16 @@ long my_recvmsg(int fd, struct file *f, struct msghdr *msg, int flags)
 static int64_t stream_once(struct call *c, size_t n, const struct endpoint *to)
 {
     uint32_t flags = (uint32_t)c->flags | (nonblocking(c) ? LX_MSG_DONTWAIT : 0);
-    return sock_send(the_stack(), c->env, c->ref.s, (const struct span *)c->v, n, flags, to);
+    struct sock *s = c->ref.s;
+    uint32_t before = s->opt.timestamping;
+    if (UNLIKELY(c->stamped)) {
+        s->opt.timestamping = xfer_stamps(before, c->stamps);
+    }
+    int64_t took = sock_send(the_stack(), c->env, s, (const struct span *)c->v, n, flags, to);
+    if (UNLIKELY(c->stamped)) {
+        s->opt.timestamping = before;
+    }
+    return took;
 }
 
 /*
@@ -479,8 +490,8 @@ static int64_t send_once(struct call *c, size_t n, const struct endpoint *to, st
     struct stack *st = the_stack();
     struct sock *s = c->ref.s;
     struct sock saved;
-    bool plain =
-        ctl->ttl < 0 && ctl->tos < 0 && !ctl->have_src && ctl->segment < 0 && ctl->dontfrag < 0;
+    bool plain = ctl->ttl < 0 && ctl->tos < 0 && !ctl->have_src && ctl->segment < 0 &&
+                 ctl->dontfrag < 0 && ctl->stamps < 0;
     if (!plain && xfer_ctl_on(st, c->env, s, ctl, &saved) < 0) {
         return -ERR_INVAL;
     }
@@ -535,7 +546,7 @@ static long send_dgram(struct call *c, size_t n)
         return send_twin(c, &to.addr);
     }
     struct send_ctl ctl;
-    int err = xfer_ctl(x->msg, &ctl);
+    int err = xfer_ctl(x->msg, false, &ctl);
     if (err < 0) {
         return err;
     }
@@ -575,6 +586,15 @@ static long send_with(int fd, struct file *f, struct xfer *x, int flags, struct 
     }
     if (UNLIKELY(s->type != LX_SOCK_STREAM)) {
         return send_dgram(&c, (size_t)n);
+    }
+    if (UNLIKELY(x->msg && x->msg->msg_control)) {
+        struct send_ctl ctl;
+        int err = xfer_ctl(x->msg, true, &ctl);
+        if (err < 0) {
+            return err;
+        }
+        c.stamped = ctl.stamps >= 0;
+        c.stamps = ctl.stamps;
     }
     struct endpoint to;
     bool opens = UNLIKELY(flags & MSG_FASTOPEN);

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/errqueue.h>
+#include <linux/net_tstamp.h>
 #include <netinet/in.h>
 #include <netinet/ip.h>
 #include <string.h>
@@ -268,9 +269,35 @@ static int ctl_udp(const struct cmsghdr *h, const uint8_t *data, struct send_ctl
     return 0;
 }
 
-int xfer_ctl(const struct msghdr *msg, struct send_ctl *out)
+#define STAMP_MOMENTS                                                                          \
+    (SOF_TIMESTAMPING_TX_HARDWARE | SOF_TIMESTAMPING_TX_SOFTWARE | SOF_TIMESTAMPING_TX_SCHED | \
+     SOF_TIMESTAMPING_TX_ACK)
+
+static int ctl_sol(const struct cmsghdr *h, const uint8_t *data, struct send_ctl *out)
 {
-    *out = (struct send_ctl){.ttl = -1, .tos = -1, .segment = -1, .dontfrag = -1};
+    uint32_t v;
+    if (h->cmsg_type != SO_TIMESTAMPING) {
+        return 0;
+    }
+    if (h->cmsg_len != CMSG_LEN(sizeof v)) {
+        return -EINVAL;
+    }
+    memcpy(&v, data, sizeof v);
+    if (v & ~(uint32_t)STAMP_MOMENTS) {
+        return -EINVAL;
+    }
+    out->stamps = v;
+    return 0;
+}
+
+uint32_t xfer_stamps(uint32_t flags, int64_t asked)
+{
+    return asked < 0 ? flags : (flags & ~(uint32_t)STAMP_MOMENTS) | (uint32_t)asked;
+}
+
+int xfer_ctl(const struct msghdr *msg, bool stream, struct send_ctl *out)
+{
+    *out = (struct send_ctl){.ttl = -1, .tos = -1, .segment = -1, .dontfrag = -1, .stamps = -1};
     size_t total = msg && msg->msg_control ? msg->msg_controllen : 0;
     size_t at = 0;
     while (total - at >= sizeof(struct cmsghdr)) {
@@ -281,7 +308,11 @@ int xfer_ctl(const struct msghdr *msg, struct send_ctl *out)
         if (h.cmsg_len < sizeof h || h.cmsg_len > total - at) {
             return -EINVAL;
         }
-        if (h.cmsg_level == IPPROTO_IP) {
+        if (h.cmsg_level == SOL_SOCKET) {
+            err = ctl_sol(&h, p + CMSG_LEN(0), out);
+        } else if (stream) {
+            err = 0;
+        } else if (h.cmsg_level == IPPROTO_IP) {
             err = ctl_ip4(&h, p + CMSG_LEN(0), out);
         } else if (h.cmsg_level == IPPROTO_IPV6) {
             err = ctl_ip6(&h, p + CMSG_LEN(0), out);
@@ -332,6 +363,7 @@ int xfer_ctl_on(struct stack *st, struct env *env, struct sock *s, struct send_c
     if (c->dontfrag >= 0) {
         s->opt.dontfrag6 = c->dontfrag != 0;
     }
+    s->opt.timestamping = xfer_stamps(s->opt.timestamping, c->stamps);
     if (c->have_src) {
         s->flow.laddr = c->src;
         s->bound_addr = true;
@@ -348,6 +380,7 @@ void xfer_ctl_off(struct sock *s, const struct sock *saved)
     s->opt.tclass = saved->opt.tclass;
     s->opt.segment = saved->opt.segment;
     s->opt.dontfrag6 = saved->opt.dontfrag6;
+    s->opt.timestamping = saved->opt.timestamping;
     if (saved->bound) { /* else the send itself has bound it */
         s->flow.laddr = saved->flow.laddr;
     }

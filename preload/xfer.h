@@ -31,10 +31,15 @@ struct send_ctl {
     int dontfrag; /* IPV6_DONTFRAG; -1 */
     struct addr src;
     bool have_src;
+    int64_t stamps; /* SO_TIMESTAMPING: which moments of this call are told; -1 */
 };
 
-/* Reads them: 0, or -EINVAL when they are malformed or unknown, as Linux says. */
-int xfer_ctl(const struct msghdr *msg, struct send_ctl *out);
+/* Reads them: 0, or -EINVAL when they are malformed or unknown, as Linux says. A stream takes only
+ * those of SOL_SOCKET. */
+int xfer_ctl(const struct msghdr *msg, bool stream, struct send_ctl *out);
+
+/* SO_TIMESTAMPING's flags for this call. */
+uint32_t xfer_stamps(uint32_t flags, int64_t asked);
 
 /* Puts them on, and takes them off again; entered, around sock_send. -EINVAL: a source that is not
  * ours. */

@@ -7,8 +7,9 @@
 void peer(void)
 {
     char buf[4096];
+    bind_to(udp(), PEER, PORT + 1); /* takes what is sent there */
     int fd = host();
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 4; i++) { /* a thousand bytes a turn */
         size_t got = 0;
         while (got < 1000) {
             ssize_t n = recv(fd, buf, sizeof buf, 0);
@@ -21,6 +22,7 @@ void peer(void)
         hear();
     }
     close(fd);
+    hear();
 }
 
 static const char *origin(int o)
@@ -105,6 +107,29 @@ static void stamps(int fd, int type)
     setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPING, &f, sizeof f);
 }
 
+/* What one call asks for, whatever the socket does. */
+static void by_message(int fd, uint32_t flags)
+{
+    char buf[1000] = {0}, control[64] = {0};
+    int f = SOF_TIMESTAMPING_SOFTWARE | SOF_TIMESTAMPING_OPT_TSONLY;
+    struct iovec v = {buf, sizeof buf};
+    struct msghdr m = {.msg_iov = &v,
+                       .msg_iovlen = 1,
+                       .msg_control = control,
+                       .msg_controllen = CMSG_SPACE(sizeof flags)};
+    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SO_TIMESTAMPING;
+    c->cmsg_len = CMSG_LEN(sizeof flags);
+    memcpy(CMSG_DATA(c), &flags, sizeof flags);
+    setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPING, &f, sizeof f);
+    say("sendmsg", sendmsg(fd, &m, 0));
+    nap_ms(20);
+    drain(fd, "this call");
+    f = 0;
+    setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPING, &f, sizeof f);
+}
+
 void test(void)
 {
     char buf[1000] = {0};
@@ -126,11 +151,16 @@ void test(void)
     await(fd, POLLERR);
     drain(fd, "two in one");
     printf("error %s\n", ename(so_error(fd)));
+    by_message(fd, SOF_TIMESTAMPING_TX_SOFTWARE);
+    by_message(fd, SOF_TIMESTAMPING_SOFTWARE);
     tell();
     close(fd);
     int u = udp();
     connect_to(u, PEER, PORT + 1);
     say("recverr", setsockopt(u, SOL_IP, IP_RECVERR, &(int){0}, sizeof(int)));
     stamps(u, SOCK_DGRAM);
+    by_message(u, SOF_TIMESTAMPING_TX_SOFTWARE);
+    by_message(u, SOF_TIMESTAMPING_SOFTWARE);
     close(u);
+    tell();
 }
