@@ -22,6 +22,7 @@ static const struct profile profiles[PROFILES] = {
             .nagle_minshall = true,
             .close_unread_resets = true,
             .syn_hurry = true,
+            .reset_beside = true,
             .listen_synack_reset = true,
         },
     [PROFILE_FREEBSD] =

@@ -35,6 +35,7 @@ struct profile {
     bool listen_synack_reset; /* SYN,ACK to a listener is reset (RFC 9293 3.10.7.2), else dropped */
     bool round_rcvbuf;        /* the receive buffer becomes whole segments when connected */
     bool fin_with_acks;       /* acknowledgments repeat our FIN until it is acknowledged */
+    bool reset_beside;        /* a reset also counts at a FIN's number, or behind what is early */
     bool keep_always;         /* keepalive for every connection */
 };
 

@@ -440,6 +440,8 @@ static inline uint32_t tcp_rcv_left(const struct tcp *c)
 {
     return seq_lt(c->rcv.nxt, c->rcv.adv) ? seq_dist(c->rcv.nxt, c->rcv.adv) : 0;
 }
+/* What is acceptable of it: that, or all there is room for (window_exact). */
+uint32_t tcp_rcv_holds(const struct tcp *c);
 /* Takes the text of an acceptable segment. Reports a drop reason. */
 enum drop tcp_rcv_text(struct stack *st, struct env *env, struct tcp *c, struct tcp_seg *seg);
 /* Whether the peer's FIN is next: in this segment, or one that waited behind a hole. Remembers

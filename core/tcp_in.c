@@ -288,10 +288,10 @@ static enum drop check_paws(struct stack *st, struct env *env, struct tcp *c,
 /* RFC 5961 3.2: a reset must have the number that is expected. Linux, not RFC: or the end of the
  * last text received out of order, or, after a FIN, the number before it (some peers forget
  * theirs). */
-static bool reset_is_exact(const struct tcp *c, const struct tcp_seg *seg)
+static bool reset_is_exact(const struct stack *st, const struct tcp *c, const struct tcp_seg *seg)
 {
-    if (seq_eq(seg->seq, c->rcv.nxt)) {
-        return true;
+    if (seq_eq(seg->seq, c->rcv.nxt) || !profile_of(&st->knobs)->reset_beside) {
+        return seq_eq(seg->seq, c->rcv.nxt);
     }
     if (c->sack_ok && c->ooo.n) {
         return seq_eq(seg->seq, c->ooo.v[c->ooo.n - 1].to);
@@ -306,7 +306,7 @@ static bool reset_is_exact(const struct tcp *c, const struct tcp_seg *seg)
 static bool in_window(const struct tcp *c, const struct tcp_seg *seg)
 {
     seq end = tcp_seg_end(seg);
-    seq edge = seq_add(c->rcv.nxt, tcp_rcv_left(c));
+    seq edge = seq_add(c->rcv.nxt, tcp_rcv_holds(c));
 
     if (seg->flags & TCP_RST) { /* RFC 5961 3.2: to the letter */
         return seq_geq(seg->seq, c->rcv.nxt) && seq_lt(seg->seq, edge);
@@ -318,7 +318,8 @@ static enum drop check_seq(struct stack *st, struct env *env, struct tcp *c,
                            const struct tcp_seg *seg)
 {
     enum drop why = check_paws(st, env, c, seg);
-    if (why != DROP_NONE || in_window(c, seg) || (seg->flags & TCP_RST && reset_is_exact(c, seg))) {
+    if (why != DROP_NONE || in_window(c, seg) ||
+        (seg->flags & TCP_RST && reset_is_exact(st, c, seg))) {
         return why;
     }
     if (seg->flags & TCP_RST) {
@@ -345,7 +346,7 @@ static enum drop check_seq(struct stack *st, struct env *env, struct tcp *c,
 
 static enum drop in_rst(struct stack *st, struct env *env, struct tcp *c, const struct tcp_seg *seg)
 {
-    if (!reset_is_exact(c, seg) && !st->knobs.user_insecure_rst) {
+    if (!reset_is_exact(st, c, seg) && !st->knobs.user_insecure_rst) {
         tcp_challenge(st, env, c, TX_CHALLENGE); /* RFC 5961 3.2 */
         return DROP_TCP_RST;
     }

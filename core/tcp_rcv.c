@@ -45,6 +45,13 @@ static uint32_t free_window(const struct tcp *c)
     return min_u32(room, c->rcv.wnd_lim);
 }
 
+uint32_t tcp_rcv_holds(const struct tcp *c)
+{
+    uint32_t left = tcp_rcv_left(c);
+
+    return c->window_exact ? max_u32(left, free_window(c)) : left;
+}
+
 static uint32_t select_window(const struct tcp *c)
 {
     uint32_t room = free_window(c);
