@@ -118,7 +118,7 @@ static int set_key(struct sock *s, int name, const char *addr, int prefix, const
     sig[128] = prefix >= 0;
     sig[129] = (uint8_t)prefix;
     memcpy(sig + 130, &len, sizeof len);
-    memcpy(sig + 136, key, len);
+    memcpy(sig + 136, key, min_size(len, 80));
     return sock_setopt(host->st, lone_env(host), s, LX_IPPROTO_TCP, name, sig, sizeof sig, false);
 }
 
