@@ -81,7 +81,7 @@ have      = $(if $(wildcard $(2)),$(1))
 QUICK_SUITES := check-unit $(call have,check-drill,tests/drill.mk) check-sim \
                 $(call have,check-fuzz,tests/fuzz.mk) check-symbols check-tidy check-cites
 TUN_SUITES   := $(call have,check-session,tests/session.mk) check-preload \
-                $(call have,conform,tests/conform.mk)
+                $(call have,conform,tests/conform.mk) check-judge
 
 TALLY = +$(Q)MAKE='$(MAKE)' BUILD='$(BUILD)' T='$(T)' tests/tools/tally.sh
 NETNS = +$(Q)MAKE='$(MAKE)' BUILD='$(BUILD)' T='$(T)' tests/tools/netns.sh

@@ -9,7 +9,12 @@ $(JUDGE): $(JUDGE_OBJ) $(BUILD)/libdrill.a $(BUILD)/libcore.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(SAN) $(LDFLAGS) -shared -Wl,-Bsymbolic -o $@ $^ -lsodium -lm -lpthread
 
-.PHONY: judge
+# Google's scripts that are known to pass, where somebody has them.
+JUDGE_SCRIPTS ?=
+.PHONY: judge check-judge
+check-judge: $(JUDGE) ## google's scripts, by google's packetdrill: PACKETDRILL=PATH JUDGE_SCRIPTS=FOLDER
+	$(Q)tests/drill/judge-so.sh -q --so=$(JUDGE) --only=tests/judge/passing.txt $(JUDGE_SCRIPTS)
+
 judge: $(JUDGE) ## build/packetdrill.so, with which google's packetdrill runs scripts on the stack
 
 $(BUILD)/tests/unit/judge_test.o: CPPFLAGS += -D_GNU_SOURCE -DJUDGE_SO='"$(abspath $(JUDGE))"'

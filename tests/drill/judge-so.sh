@@ -2,7 +2,7 @@
 # judge-so.sh [options] FOLDER|FILE.pkt... - google's packetdrill, unmodified, runs its scripts on our stack: build/packetdrill.so.
 #
 #   --so=FILE     another shared object           --flags=WORD,...  its --so_flags (linux, freebsd, trace, seed=N)
-#   --only=FILE   only the scripts listed there, one path a line, as the table prints them
+#   --only=FILE   only the scripts listed there, one path within its folder a line
 #   -6, --mapped  over IPv6, over IPv4-mapped addresses; a script whose name ends in v6 or v4 is for that alone
 #   -q            no line for a script that passes
 #
@@ -34,6 +34,7 @@ skip() # WHY
     exit 0
 }
 command -v "$PACKETDRILL" >/dev/null || skip "no packetdrill here (PACKETDRILL=PATH names one)"
+[ -e "${paths[0]-}" ] || skip "no scripts (JUDGE_SCRIPTS=FOLDER names google's gtests/net/tcp)"
 [ "$(id -u)" = 0 ] || skip "needs root"
 unshare -n true 2>/dev/null || skip "no network namespaces here"
 PACKETDRILL=$(realpath "$(command -v "$PACKETDRILL")")
@@ -80,14 +81,16 @@ judge() # FILE VERSION
         "${opts[@]}" "--so_filename=$so" ${flags:+"--so_flags=$flags"} "$(basename "$1")" 2>&1
 }
 
-list()
+list() # two columns: how to find it, how the folder calls it
 {
     local p
     for p in "${paths[@]}"; do
         if [ -d "$p" ]; then
-            (cd "$p" && find . -name '*.pkt' | sort | sed "s|^\./|$p|; s|^$p|&/|; s|//*|/|g")
+            (cd "$p" && find . -name '*.pkt') | sed 's|^\./||' | sort | while read -r f; do
+                printf '%s\t%s\n' "${p%/}/$f" "$f"
+            done
         else
-            echo "$p"
+            printf '%s\t%s\n' "$p" "$p"
         fi
     done
 }
@@ -100,8 +103,8 @@ reason() # OUTPUT STATUS
 }
 
 passed=0 failed=0
-while read -r f; do
-    [ -z "$only" ] || grep -qxF "$f" "$only" || continue
+while IFS=$'\t' read -r f name; do
+    [ -z "$only" ] || grep -qxF "$name" "$only" || continue
     v=$(version_of "$f")
     out=$(judge "$f" "$v")
     status=$?
