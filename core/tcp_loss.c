@@ -145,6 +145,7 @@ static void take_block(struct stack *st, struct env *env, struct tcp *c, struct 
     }
     for (uint32_t i = txq_find(&c->tx, b.from); i < c->tx.n && !stop; i++) {
         struct tx_rec *r = txq_at(&c->tx, i);
+        st->stats.TcpSackScanned++;
         if (seq_geq(r->from, b.to)) {
             return;
         }

@@ -109,8 +109,8 @@ static void mss_has_a_floor(void **state)
     }
 }
 
-/* 10^5 acknowledgments with four blocks of single bytes each, at other places every time, over
- * thousands of the smallest segments: records and memory have a bound, what is looked at per
+/* 10^5 acknowledgments with four blocks each, of every second one of the smallest segments or of a
+ * single byte, at other places every time: records and memory have a bound, what is looked at per
  * acknowledgment too. */
 static void hostile_sacks_have_a_price(void **state)
 {
@@ -128,8 +128,8 @@ static void hostile_sacks_have_a_price(void **state)
     for (unsigned i = 0; i < 100000; i++) {
         uint32_t edge[4][2];
         for (int k = 0; k < 4; k++) {
-            edge[k][0] = p.ack + 1 + 2 * heap_below(&host->heap, flight / 2 - 1);
-            edge[k][1] = edge[k][0] + 1;
+            edge[k][0] = p.ack + 48 + 96 * heap_below(&host->heap, flight / 96 - 1);
+            edge[k][1] = edge[k][0] + (k & 1 ? 1 : 48);
         }
         peer_send(&p, &(struct peer_seg){.seq = p.seq,
                                          .ack = p.ack,
