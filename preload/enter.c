@@ -27,6 +27,7 @@
 #include "tun/loop.h"
 #include "tun/outfile.h"
 #include "tun/sysio.h"
+#include "tun/tracelog.h"
 
 __thread struct thread_state self __attribute__((tls_model("initial-exec"))) = {
     .epfd = -1,
@@ -85,12 +86,45 @@ static int open_capture(void)
     return fd < 0 ? -1 : fd_high(fd);
 }
 
+/* Where the trace of STANDIN_TRACE goes: STANDIN_TRACE_FILE, or stderr. -1: there is none. */
+static int open_trace(void)
+{
+    const char *filter = config.text[CONFIG_TRACE];
+    const char *pattern = config.text[CONFIG_TRACE_FILE];
+    struct tracelog log;
+    char word[TRACELOG_WORD_MAX] = "";
+    char path[PATH_MAX];
+    if (!config.entry[CONFIG_TRACE]) {
+        return -1;
+    }
+    if (strlen(filter) >= 128 || tracelog_parse(&log, filter, word) != TRACELOG_OK) {
+        LOG(LOG_ERROR, "no trace: STANDIN_TRACE=%s: %s", filter, word);
+        return -1;
+    }
+    int fd = -EINVAL;
+    if (!*pattern) {
+        fd = sys_fcntl(2, F_DUPFD_CLOEXEC, STANDIN_FD_BASE);
+    } else if (outfile_name(pattern, sys_getpid(), program_invocation_short_name, path) == 0) {
+        fd = outfile_open(path);
+    }
+    if (fd < 0) {
+        LOG(LOG_ERROR, "no trace: STANDIN_TRACE_FILE=%s: %s", pattern, strerror(-fd));
+    }
+    return fd < 0 ? -1 : fd;
+}
+
 static struct session_result start_session(void)
 {
-    struct session_outputs out = {.pcap_fd = open_capture(), .note = program_invocation_name};
+    struct session_outputs out = {.pcap_fd = open_capture(),
+                                  .note = program_invocation_name,
+                                  .trace_fd = open_trace(),
+                                  .filter = config.text[CONFIG_TRACE]};
     struct session_result r = session_start_with(config.keeper, &config.net, &out);
     if (out.pcap_fd >= 0) {
         sys_close(out.pcap_fd);
+    }
+    if (out.trace_fd >= 0) {
+        sys_close(out.trace_fd);
     }
     return r;
 }

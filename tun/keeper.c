@@ -10,6 +10,7 @@
  *     keeper_serve.c    its socket: who may join, what they get
  *     keeper_members.c  its members: who lives, who died, when all is over
  *     keeper_capture.c  the file with its packets, where one was asked for
+ *     keeper_trace.c    its events as lines, for a program without our command
  *
  * It closes every descriptor but 3: a pipe held open here would keep `program | cat` from ending.
  * It leaves when no member, no connection that holds the session and no starter is left, and the
@@ -103,13 +104,16 @@ static void started(uv_loop_t *uv, void *arg)
     if (k->pcap_fd >= 0) {
         capture_start(k);
     }
+    if (k->trace_fd >= 0) {
+        trace_start(k->trace_fd, k->filter);
+    }
     members_start(k);
     serve_start(k);
 }
 
 int main(void)
 {
-    static struct keeper k = {.needed_fd = -1, .pcap_fd = -1};
+    static struct keeper k = {.needed_fd = -1, .pcap_fd = -1, .trace_fd = -1};
     static struct order o;
     int fds[FD_PASS_MAX];
     struct stat st = {0};
@@ -130,6 +134,8 @@ int main(void)
         k.pcap_fd = capture_reopen();
     }
     memcpy(k.note, o.note, sizeof k.note - 1);
+    k.trace_fd = r.code == SESSION_OK && o.trace_at >= 0 ? fds[o.trace_at] : -1;
+    memcpy(k.filter, o.filter, sizeof k.filter - 1);
     k.starter = r.code == SESSION_OK && !o.resume ? peer_pid() : 0;
     fd_send(KEEPER_FD, &r, sizeof r, NULL, 0);
     sys_close(KEEPER_FD);
@@ -138,5 +144,6 @@ int main(void)
     }
     int err = loop_run(&the_session, started, &k);
     capture_end();
+    trace_end();
     return err ? 1 : 0;
 }

@@ -34,6 +34,8 @@ struct keeper {
     pid_t starter;                    /* 0: gone */
     int pcap_fd;                      /* what to write a capture to; -1 */
     char note[NOTE_MAX];              /* for its head */
+    int trace_fd;                     /* what to print a trace to; -1 */
+    char filter[FILTER_MAX];
 };
 
 /* keeper_make.c: a new session from the order. The result goes to the one who started us. */
@@ -55,6 +57,10 @@ void capture_start(struct keeper *k);
 /* The file of the keeper before us, to go on with; -1: there is none. */
 int capture_reopen(void);
 void capture_end(void);
+
+/* keeper_trace.c: prints events to fd, in a thread of its own. */
+void trace_start(int fd, const char *filter);
+void trace_end(void);
 
 /* keeper_serve.c: connections. */
 void serve_start(struct keeper *k);

@@ -12,6 +12,7 @@
 #include "tun/session.h"
 
 #define MESSAGE_MAGIC 0x53544431u /* "STD1" */
+#define FILTER_MAX    128
 #define NOTE_MAX      512
 #define KEEPER_FD     3 /* where a new keeper finds the one who started it */
 
@@ -58,7 +59,9 @@ struct order {
     int32_t pidfd_at; /* which of the descriptors that come with it; -1: none */
     int32_t pcap_at;
     int32_t link_at;
+    int32_t trace_at;
     char note[NOTE_MAX];
+    char filter[FILTER_MAX];
     struct session_config cfg;
 };
 

@@ -76,8 +76,10 @@ struct session_config {
 
 /* What the keeper writes, and where. */
 struct session_outputs {
-    int pcap_fd;      /* a pcapng file, or a pipe to a reader; stays the caller's. -1: none */
-    const char *note; /* for its head: the command line */
+    int pcap_fd;        /* a pcapng file, or a pipe to a reader; stays the caller's. -1: none */
+    const char *note;   /* for its head: the command line */
+    int trace_fd;       /* lines of events; stays the caller's. -1: none */
+    const char *filter; /* of the trace (tracelog.h), shorter than 128 bytes */
 };
 
 /* The first page(s) of the arena. */

@@ -28,6 +28,7 @@ static void order_fill(struct order *o, bool resume)
     o->resume = resume;
     o->pidfd_at = -1;
     o->pcap_at = -1;
+    o->trace_at = -1;
     o->link_at = -1;
     strncpy(o->build, session_build_id(), sizeof o->build - 1);
 }
@@ -76,7 +77,7 @@ struct session_result session_start_with(const char *keeper_path, const struct s
                                          const struct session_outputs *out)
 {
     struct order o;
-    int fds[3];
+    int fds[FD_PASS_MAX];
     int n = 0;
     int me = sys_pidfd_open(sys_getpid());
 
@@ -97,6 +98,11 @@ struct session_result session_start_with(const char *keeper_path, const struct s
         o.link_at = n;
         fds[n] = (int)cfg->given_link - 1;
         sys_fcntl(fds[n++], F_SETFD, FD_CLOEXEC); /* the keeper's now, and no program's */
+    }
+    if (out && out->trace_fd >= 0) {
+        o.trace_at = n;
+        fds[n++] = out->trace_fd;
+        strncpy(o.filter, out->filter ? out->filter : "", sizeof o.filter - 1);
     }
     struct session_result r = launch(keeper_path, &o, fds, (size_t)n);
     if (me >= 0) {

@@ -119,7 +119,7 @@ static int become(void *arg)
 {
     struct run *r = arg;
     char note[NOTE_LEN];
-    struct session_outputs out = {.pcap_fd = -1, .note = note};
+    struct session_outputs out = {.pcap_fd = -1, .note = note, .trace_fd = -1};
     note_make(note, &r->o, r->argv);
     if (r->o.pcap && (out.pcap_fd = open_capture(r->o.pcap, r->argv[0])) < 0) {
         return EXIT_STANDIN;

@@ -12,34 +12,28 @@
 #include "core/trace.h"
 #include "msg.h"
 
-#define BATCH    256u
-#define WORD_MAX 32u
+#define BATCH     256u
+#define KINDS_MAX 16u
 
-#define BIT(kind) (1u << (kind))
-
-static const struct {
-    const char *word;
-    uint32_t kinds;
-} kinds[] = {
-    {"seg", BIT(EV_SEG_IN) | BIT(EV_SEG_OUT)},
-    {"dgram", BIT(EV_DGRAM_IN) | BIT(EV_DGRAM_OUT)},
-    {"icmp", BIT(EV_ICMP_IN) | BIT(EV_ICMP_OUT)},
-    {"drop", BIT(EV_DROP)},
-    {"state", BIT(EV_STATE)},
-    {"timer", BIT(EV_TIMER)},
-    {"call", BIT(EV_CALL)},
-    {"cwnd", BIT(EV_CWND)},
-    {"impair", BIT(EV_IMPAIR)},
-    {"member", BIT(EV_MEMBER) | BIT(EV_RECOVER)},
-};
-
-static bool unknown(const char *word)
+static bool explain(enum tracelog_error err, const char *word)
 {
-    const char *words[ARRAY_LEN(kinds) + 2] = {"port", "conn"};
-    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
-        words[i + 2] = kinds[i].word;
+    const char *words[KINDS_MAX + 2] = {"port", "conn"};
+    unsigned n = 2;
+    if (err == TRACELOG_NUMBER) {
+        msg("%s in the trace filter: a number up to %u is needed", word,
+            word[0] == 'p' ? UINT16_MAX : UINT32_MAX);
+        return false;
     }
-    const char *meant = msg_meant(word, words, ARRAY_LEN(words));
+    if (err == TRACELOG_MANY) {
+        msg("the trace filter names more than %u ports or connections", TRACELOG_PICK_MAX);
+        return false;
+    }
+    while (n < KINDS_MAX + 2 && tracelog_kind(n - 2)) {
+        words[n] = tracelog_kind(n - 2);
+        n++;
+    }
+    word += word[0] == '!';
+    const char *meant = msg_meant(word, words, n);
     msg("unknown word %s in the trace filter", word);
     if (meant) {
         msg_more("Did you mean %s?", meant);
@@ -51,84 +45,12 @@ static bool unknown(const char *word)
     return false;
 }
 
-static bool take_number(const char *word, const char *text, uint32_t max, uint32_t *out)
-{
-    char *end;
-    errno = 0;
-    unsigned long v = strtoul(text, &end, 10);
-    if (errno || end == text || *end || v > max || text[0] == '-') {
-        msg("%s in the trace filter: a number up to %u is needed", word, max);
-        return false;
-    }
-    *out = (uint32_t)v;
-    return true;
-}
-
-static bool too_many(void)
-{
-    msg("the trace filter names more than %u ports or connections", TRACER_PICK_MAX);
-    return false;
-}
-
-static bool take_word(struct tracer *t, const char *word, uint32_t *only, uint32_t *except)
-{
-    uint32_t v;
-    if (strncmp(word, "port=", 5) == 0) {
-        if (!take_number(word, word + 5, UINT16_MAX, &v)) {
-            return false;
-        }
-        return t->nport < TRACER_PICK_MAX ? (t->port[t->nport++] = (uint16_t)v, true) : too_many();
-    }
-    if (strncmp(word, "conn=", 5) == 0) {
-        if (!take_number(word, word + 5, UINT32_MAX, &v)) {
-            return false;
-        }
-        return t->nconn < TRACER_PICK_MAX ? (t->conn[t->nconn++] = v, true) : too_many();
-    }
-    bool no = word[0] == '!';
-    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
-        if (strcmp(word + no, kinds[i].word) == 0) {
-            *(no ? except : only) |= kinds[i].kinds;
-            return true;
-        }
-    }
-    return unknown(word + no);
-}
-
 bool tracer_init(struct tracer *t, const char *filter)
 {
-    uint32_t only = 0;
-    uint32_t except = BIT(EV_NONE);
+    char word[TRACELOG_WORD_MAX];
     *t = (struct tracer){.to = stderr};
-    while (filter && *filter) {
-        char word[WORD_MAX];
-        size_t n = strcspn(filter, ",");
-        snprintf(word, sizeof word, "%.*s", (int)n, filter);
-        if (word[0] && !take_word(t, word, &only, &except)) {
-            return false;
-        }
-        filter += n + (filter[n] == ',');
-    }
-    t->kinds = (only ? only : UINT32_MAX) & ~except;
-    return true;
-}
-
-static bool picked(const struct tracer *t, const struct event *ev)
-{
-    if (t->nport + t->nconn == 0) {
-        return true;
-    }
-    for (unsigned i = 0; i < t->nport; i++) {
-        if (ev->lport == t->port[i] || ev->rport == t->port[i]) {
-            return true;
-        }
-    }
-    for (unsigned i = 0; i < t->nconn; i++) {
-        if (ev->sock_id == t->conn[i]) {
-            return true;
-        }
-    }
-    return false;
+    enum tracelog_error err = tracelog_parse(&t->log, filter, word);
+    return err == TRACELOG_OK || explain(err, word);
 }
 
 void tracer_print(struct tracer *t, struct peek *p)
@@ -147,7 +69,7 @@ void tracer_print(struct tracer *t, struct peek *p)
         }
         for (uint32_t i = 0; i < n; i++) {
             t->t0 = t->t0 ? t->t0 : ev[i].at;
-            if (ev[i].kind < EV_KINDS && (t->kinds & BIT(ev[i].kind)) && picked(t, &ev[i])) {
+            if (tracelog_shows(&t->log, &ev[i])) {
                 fprintf(t->to, "%s\n", trace_line(&ev[i], t->t0, line));
             }
         }

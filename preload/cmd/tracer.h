@@ -1,9 +1,6 @@
 /*
- * tracer.h - the event log as lines, live: packetdrill's notation (core/trace.h), with a filter.
- *
- * A filter is a list of words with commas between. Kinds: seg, dgram, icmp, drop, state, timer,
- * call, cwnd, impair, member; the kinds named are shown, with ! before a word all but those. port=N
- * and conn=N (the number in the second column) show only what belongs to one of them.
+ * tracer.h - the event log as lines, live: packetdrill's notation (core/trace.h), with a filter
+ * (tun/tracelog.h).
  */
 #ifndef STANDIN_CMD_TRACER_H
 #define STANDIN_CMD_TRACER_H
@@ -13,15 +10,11 @@
 #include <stdio.h>
 
 #include "tun/peek.h"
-
-#define TRACER_PICK_MAX 16u
+#include "tun/tracelog.h"
 
 struct tracer {
     FILE *to;
-    uint32_t kinds; /* bit of each enum event_kind that is shown */
-    uint16_t port[TRACER_PICK_MAX];
-    uint32_t conn[TRACER_PICK_MAX];
-    unsigned nport, nconn;
+    struct tracelog log;
     uint64_t from; /* number of the next record */
     uint64_t lost; /* told so far */
     nsec t0;       /* what the first column counts from; 0: the first record seen */

@@ -79,6 +79,17 @@ by_environment()
 {
     STANDIN_TRACE=state STANDIN_TRACE_FILE=$work/by-%c "$STANDIN" run curl -sSf -o /dev/null "$URL/piece"
     grep -q 'CLOSED -> SYN-SENT' "$work/by-curl"
+    STANDIN_TRACE=state,member STANDIN_TRACE_FILE=$work/bare-%c LD_PRELOAD=$BUILD/libstandin.so \
+        curl -sSf -o "$work/got" "$URL/piece"
+    cmp "$work/got" "$work/www/piece"
+    clean
+    cat "$work/bare-curl"
+    not grep -qvE '\] [0-9]+ (= |\. process)' "$work/bare-curl"
+    grep -q 'CLOSED -> SYN-SENT' "$work/bare-curl"
+    grep -q 'process [0-9]* left' "$work/bare-curl"
+    STANDIN_TRACE=state LD_PRELOAD=$BUILD/libstandin.so curl -sSf -o /dev/null "$URL/piece" 2>"$work/err"
+    clean
+    grep -q 'CLOSED -> SYN-SENT' "$work/err"
 }
 
 # What a blocking call waits for, and how it ends: with its result, its time over, interrupted.
