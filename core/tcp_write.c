@@ -15,8 +15,9 @@
 #include "check.h"
 #include "sock_priv.h"
 
-#define RING_MAX (((uint32_t)MEM_PAGE << MEM_ORDER_MAX) - (128u << 10)) /* and a buffer beyond */
-#define WBUF_HDR 832u /* what a buffer weighs beside its bytes, Linux 6.18 on x86-64 */
+#define RING_MAX  (((uint32_t)MEM_PAGE << MEM_ORDER_MAX) - (128u << 10)) /* and a buffer beyond */
+#define FRAGS_MAX 17u                                                    /* Linux: MAX_SKB_FRAGS */
+#define WBUF_HDR  832u /* what a buffer weighs beside its bytes, Linux 6.18 on x86-64 */
 
 uint32_t tcp_snd_queued(const struct tcp *c)
 {
@@ -187,6 +188,25 @@ static int64_t may_send_now(struct tcp *c)
     }
 }
 
+/* With MSG_ZEROCOPY Linux's buffers refer to the program's memory, to so many pieces of it at most:
+ * how many bytes that is from `skip` on. */
+static uint32_t frags_len(const struct span *v, size_t n, uint64_t skip)
+{
+    uint64_t sum = 0;
+    unsigned frags = 0;
+
+    for (size_t i = 0; i < n && frags < FRAGS_MAX; i++) {
+        if (skip >= v[i].n) {
+            skip -= v[i].n;
+            continue;
+        }
+        sum += v[i].n - skip;
+        skip = 0;
+        frags++;
+    }
+    return (uint32_t)min_u64(sum, UINT32_MAX);
+}
+
 int64_t tcp_send(struct stack *st, struct env *env, struct sock *s, const struct span *v, size_t n,
                  uint32_t flags)
 {
@@ -219,6 +239,7 @@ int64_t tcp_send(struct stack *st, struct env *env, struct sock *s, const struct
     if (tcp_unsent(c) < c->snd.mss && tcp_inflight(c) < c->cc.cwnd && !c->tx.lost) {
         tcp_rate_limited(&c->rate, tcp_inflight(c));
     }
+    bool by_reference = UNLIKELY(flags & LX_MSG_ZEROCOPY) && s->opt.zerocopy;
     while (done < total) {
         uint32_t goal = size_goal(st, c, flags);
         uint32_t room = tail_room(c, goal);
@@ -227,6 +248,8 @@ int64_t tcp_send(struct stack *st, struct env *env, struct sock *s, const struct
             break;
         }
         uint32_t len = (uint32_t)min_u64(total - done, fresh ? goal : room);
+        uint32_t frags = by_reference ? frags_len(v, n, done) : len;
+        len = min_u32(len, frags);
         if (ring_reserve(&c->sq, st->mem, env, ring_len(&c->sq) + len)) {
             err = -ERR_NOBUFS;
             break;
@@ -237,6 +260,10 @@ int64_t tcp_send(struct stack *st, struct env *env, struct sock *s, const struct
         copy_in(c, v, n, done, len);
         extend(st, env, c, fresh);
         done += len;
+        if (UNLIKELY(len == frags) && by_reference && done < total) {
+            wq_last(&c->wq)->flags |= WB_EOR; /* its references are used up */
+            mark_push(c);
+        }
         if (done < total && !(flags & LX_MSG_OOB) && tail_room(c, goal) == 0) {
             buffer_full(st, env, c);
         }
