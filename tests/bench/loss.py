@@ -112,7 +112,7 @@ def bench(seeds):
                 (ours if stack == "user" else theirs).append(goodput(stack, cell, seed))
         a, b = statistics.median(ours), statistics.median(theirs)
         ratios.append(a / b)
-        print("bench loss-%s ours=%.3f kernel=%.3f ratio=%.3f better=more seeds=%d unit=Mbit/s"
+        print("bench %s ours=%.3f kernel=%.3f ratio=%.3f better=more seeds=%d unit=Mbit/s"
               % (cell[0], a, b, a / b, seeds), flush=True)
     print("bench loss median=%.3f least=%.3f cells=%d" % (statistics.median(ratios), min(ratios), len(ratios)))
 
