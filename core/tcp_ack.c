@@ -219,6 +219,7 @@ bool tcp_ack_in(struct stack *st, struct env *env, struct tcp *c, const struct t
         .reord = c->snd.nxt,
         .prior_inflight = tcp_inflight(c),
         .ts_ecr = seg->has_ts ? seg->ts_ecr : 0,
+        .ece = tcp_ecn_echo(c, seg),
         .cwnd_limited =
             c->cwnd_limited || (tcp_cc_in_slow_start(&c->cc) && c->cc.cwnd < 2 * c->max_out),
     };
@@ -267,6 +268,7 @@ bool tcp_ack_in(struct stack *st, struct env *env, struct tcp *c, const struct t
         tcp_mtu_probe_acked(st, c);
     }
     take_rtt(st, c, &a, seg, env->now);
+    c->info.delivered_ce += a.ece ? a.delivered : 0;
     tcp_loss_ack(st, env, c, &a);
     if (UNLIKELY(c->info.rto_since) && c->ca_state != CA_LOSS) {
         tcp_rto_over(c, env->now);

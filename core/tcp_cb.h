@@ -25,6 +25,7 @@
 #include "stack.h"
 #include "tcp.h"
 #include "tcp_cc.h"
+#include "tcp_ecn.h"
 #include "tcp_rate.h"
 #include "tcp_rtt.h"
 #include "tcp_txq.h"
@@ -91,6 +92,12 @@ struct tcp {
     bool cork         : 1;
     bool nospace      : 1; /* a send found the buffer full (Linux's SOCK_NOSPACE) */
     bool inq_opt      : 1;
+
+    /* ECN (tcp_ecn.c) */
+    bool ecn_ok         : 1; /* agreed, as in RFC 3168; before that, asked for */
+    bool ecn_seen       : 1; /* the peer has sent with ECT */
+    bool ecn_demand_cwr : 1; /* congestion was marked: ECE until CWR comes */
+    bool ecn_queue_cwr  : 1; /* our window fell: CWR with the next new data */
 
     /* Fast Open (tcp_fastopen.c) */
     bool fastopen_connect        : 1; /* TCP_FASTOPEN_CONNECT */
@@ -245,7 +252,7 @@ struct tcp {
     struct {
         uint64_t bytes_acked, bytes_rcvd, bytes_sent, bytes_retrans;
         uint32_t segs_out, segs_in, data_segs_out, data_segs_in;
-        uint32_t total_retrans, dsack_dups, reord_seen, rcv_ooo;
+        uint32_t total_retrans, delivered_ce, dsack_dups, reord_seen, rcv_ooo;
         uint32_t total_rto, rto_ms;
         uint16_t rto_recoveries;
         uint8_t chrono_now; /* enum tcp_chrono: which of the clocks runs */

@@ -6,7 +6,7 @@
  *     cookie = H(flow, 0) + SEG.SEQ + minute * 2^24 + H(flow, minute, i, bits) mod 2^24
  *
  * i being an index into a table of four MSS values. Where the peer has timestamps, the low six bits
- * of ours tell the rest: its window scale (15: none) and SACK; without them there is no such
+ * of ours tell the rest: its window scale (15: none), SACK and ECN; without them there is no such
  * option. The acknowledgment gives all of it back: the minute must be this one or the last, and
  * one i must fit. Linux adds i to the hash and does not hash the bits: there the peer may change
  * what was agreed. A guess succeeds once in two million times.
@@ -30,6 +30,7 @@
 #define TS_BITS   6u
 #define TS_WSCALE 0x0fu /* all ones: none */
 #define TS_SACK   0x10u
+#define TS_ECN    0x20u
 #define TS_ABSENT 0xffu /* no timestamps */
 
 /* Linux's tables: what most peers send, for packets of 576, 1340, 1480, 1500 and of 1280 .. 9000
@@ -56,7 +57,8 @@ static const uint16_t *table_of(const struct flow *f)
 
 static uint32_t ts_bits(const struct tcp_req *r)
 {
-    uint32_t bits = (r->ws_ok ? r->wscale : TS_WSCALE) | (r->sack_ok ? TS_SACK : 0);
+    uint32_t bits =
+        (r->ws_ok ? r->wscale : TS_WSCALE) | (r->sack_ok ? TS_SACK : 0) | (r->ecn_ok ? TS_ECN : 0);
 
     return r->ts_ok ? bits : TS_ABSENT;
 }
@@ -79,7 +81,7 @@ void tcp_cookie_make(struct stack *st, struct env *env, struct tcp_req *r)
     r->mss = mss[i];
     r->cookie = true;
     if (!r->ts_ok) {
-        r->sack_ok = r->ws_ok = false;
+        r->sack_ok = r->ws_ok = r->ecn_ok = false;
         r->wscale = 0;
     }
     uint32_t data = hash(st, &r->flow, minute, told(i, ts_bits(r))) & DATA_MASK;
@@ -120,6 +122,7 @@ static bool open_ts(const struct stack *st, const struct tcp_seg *seg, struct tc
     r->ts_ok = true;
     r->ts_recent = seg->ts_val;
     r->sack_ok = bits & TS_SACK;
+    r->ecn_ok = bits & TS_ECN;
     r->ws_ok = (bits & TS_WSCALE) != TS_WSCALE;
     r->wscale = r->ws_ok ? bits & TS_WSCALE : 0;
     return st->knobs.tcp_timestamps && (st->knobs.tcp_sack || !r->sack_ok) &&

@@ -53,6 +53,7 @@ static void take_syn(struct stack *st, struct env *env, struct tcp *c, const str
         c->ts_recent = seg->ts_val;
         c->ts_recent_at = env->now;
     }
+    tcp_ecn_answer(c, seg);
     c->snd.wl1 = seg->seq;
     c->snd.wl2 = seg->ack;
     c->snd.wnd = c->snd.wnd_max = seg->wnd;
@@ -504,6 +505,7 @@ static enum drop in_text(struct stack *st, struct env *env, struct tcp *c, struc
         tcp_urg_in(st, env, c, seg);
     }
     if (seg->len) {
+        tcp_ecn_in(st, env, c, seg);
         uint64_t before = c->rq.tail;
         why = tcp_rcv_text(st, env, c, seg);
         if (c->rq.tail != before && tcp_readable(c) >= (uint32_t)c->s.opt.rcvlowat) {
@@ -639,6 +641,7 @@ void tcp_arrives(struct stack *st, struct env *env, struct tcp *c, const struct 
     uint32_t id = c ? c->s.obj.id : 0;
     enum drop why;
 
+    seg->ecn = ip->tos & ECN_MASK;
     tcp_tell_in(st, env, c, seg);
     if (!c) {
         why = DROP_TCP_NO_SOCKET;

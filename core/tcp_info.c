@@ -75,7 +75,8 @@ static uint32_t usec(nsec t)
 static uint8_t info_options(const struct tcp *c)
 {
     return (uint8_t)((c->ts_ok ? LX_TCPI_OPT_TIMESTAMPS : 0) | (c->sack_ok ? LX_TCPI_OPT_SACK : 0) |
-                     (c->ws_ok ? LX_TCPI_OPT_WSCALE : 0) |
+                     (c->ws_ok ? LX_TCPI_OPT_WSCALE : 0) | (c->ecn_ok ? LX_TCPI_OPT_ECN : 0) |
+                     (c->ecn_seen ? LX_TCPI_OPT_ECN_SEEN : 0) |
                      (c->syn_data_acked ? LX_TCPI_OPT_SYN_DATA : 0));
 }
 
@@ -104,6 +105,7 @@ static void info_send(const struct stack *st, const struct tcp *c, struct lx_tcp
     i->tcpi_notsent_bytes = tcp_unsent(c);
     i->tcpi_data_segs_out = c->info.data_segs_out;
     i->tcpi_delivered = c->rate.delivered;
+    i->tcpi_delivered_ce = c->info.delivered_ce;
     i->tcpi_bytes_sent = c->info.bytes_sent;
     i->tcpi_bytes_retrans = c->info.bytes_retrans;
     i->tcpi_dsack_dups = c->info.dsack_dups;

@@ -118,6 +118,7 @@ static void open_child(struct stack *st, struct env *env, struct tcp *c, const s
     c->sack_ok = r->sack_ok;
     c->ws_ok = r->ws_ok;
     c->snd.scale = r->wscale;
+    c->ecn_ok = r->ecn_ok;
     tcp_open_mss(st, c);
     tcp_mtu_open(st, env, c);
     tcp_rcv_init(st, c);

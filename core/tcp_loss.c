@@ -361,12 +361,20 @@ static void begin_reduction(struct tcp *c)
     c->prr_out = 0;
     c->cc.cwnd_cnt = 0;
     c->cc.ssthresh = tcp_cc_ops(c->cc.algo)->on_loss(&c->cc);
+    tcp_ecn_reduced(c);
 }
 
 static void enter_recovery(struct stack *st, struct env *env, struct tcp *c)
 {
-    begin_undo(c);
-    begin_reduction(c);
+    if (c->ca_state == CA_CWR) { /* RFC 3168 6.1.2: once for a window; nothing to go back to */
+        c->high_seq = c->snd.nxt;
+        c->undo_marker = c->snd.una;
+        c->undo_cwnd = 0;
+        c->retrans_stamp = 0;
+    } else {
+        begin_undo(c);
+        begin_reduction(c);
+    }
     if (c->sack_ok) {
         st->stats.TcpSackRecovery++;
     } else {
@@ -510,7 +518,16 @@ static void below_recovery(struct stack *st, struct env *env, struct tcp *c, str
         st->stats.TcpFastRetrans++;
         enter_recovery(st, env, c);
         prr(c, a);
-    } else if (c->ca_state != CA_CWR) {
+    } else if (a->ece && c->ca_state < CA_CWR) {
+        c->undo_cwnd = 0;
+        begin_reduction(c);
+        to_state(st, env, c, CA_CWR);
+    }
+    if (c->ca_state == CA_CWR) {
+        if (a->delivered) {
+            prr(c, a);
+        }
+    } else if (c->ca_state < CA_CWR) {
         to_state(st, env, c,
                  c->tx.sacked || c->reno_sacked || c->tx.retrans ? CA_DISORDER : CA_OPEN);
     }
@@ -524,6 +541,9 @@ void tcp_loss_ack(struct stack *st, struct env *env, struct tcp *c, struct tcp_a
     }
     judge_probe(st, env, c, a);
     count_reno(c, a);
+    if (c->ca_state == CA_CWR && seq_gt(c->snd.una, c->high_seq)) {
+        end_recovery(st, env, c, a); /* Linux, not RFC: beyond it, so that the CWR has arrived */
+    }
     if (c->ca_state >= CA_RECOVERY && seq_geq(c->snd.una, c->high_seq) &&
         (c->sack_ok || seq_gt(c->snd.una, c->high_seq) || c->tx.n == 0)) {
         end_recovery(st, env, c, a); /* RFC 6582 4: without SACK one step beyond */
@@ -581,6 +601,7 @@ void tcp_loss_timeout(struct stack *st, struct env *env, struct tcp *c)
         begin_undo(c);
         c->prior_cwnd = c->cc.cwnd;
         c->cc.ssthresh = tcp_cc_ops(c->cc.algo)->on_loss(&c->cc);
+        tcp_ecn_reduced(c);
         if (tcp_cc_ops(c->cc.algo)->on_rto) {
             tcp_cc_ops(c->cc.algo)->on_rto(&c->cc);
         }

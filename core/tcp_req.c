@@ -187,6 +187,7 @@ void tcp_req_fill(struct stack *st, struct tcp_req *r, struct tcp *l, const stru
     }
     r->ws_ok = seg->has_wscale && st->knobs.tcp_window_scaling;
     r->wscale = r->ws_ok ? seg->wscale : 0;
+    r->ecn_ok = tcp_ecn_request(st, l, seg);
 }
 
 struct tcp_req *tcp_req_keep(struct stack *st, struct env *env, const struct tcp_req *from)
@@ -314,7 +315,7 @@ void tcp_req_synack(struct stack *st, struct env *env, const struct tcp_req *r, 
     uint16_t mss;
     struct tcp_offer offer = offer_of(st, r, &mss);
     struct tcp_seg seg = {
-        .flags = TCP_SYN | TCP_ACK,
+        .flags = TCP_SYN | TCP_ACK | (r->ecn_ok ? TCP_ECE : 0),
         .seq = r->iss,
         .wnd = (uint16_t)min_u32(offer.lim, 65535u),
         .has_mss = true,
@@ -520,6 +521,7 @@ void tcp_req_in(struct stack *st, struct env *env, struct tcp_req *r, const stru
 {
     uint32_t id = r->parent->s.obj.id;
 
+    seg->ecn = ip->tos & ECN_MASK;
     tcp_tell_req(st, env, r, seg, EV_SEG_IN, TX_NONE);
     st->touching = &r->parent->s;
     enum drop why = in_req(st, env, r, ip, seg);

@@ -49,6 +49,7 @@ struct tcp_req {
     bool ts_ok   : 1;
     bool sack_ok : 1;
     bool ws_ok   : 1;
+    bool ecn_ok  : 1;
     bool acked   : 1; /* the handshake is over, but the connection has to wait */
     bool again   : 1; /* the SYN-ACK was sent again: no round-trip time */
     bool cookie  : 1; /* made from a cookie: it is in no table */

@@ -99,6 +99,7 @@ static int xmit(struct stack *st, struct env *env, struct tcp *c, struct tcp_seg
         tcp_urg_header(c, seg);
     }
     seg->sign = c->md5;
+    uint8_t ecn = tcp_ecn_out(c, seg, why);
     p.hdr_len = (uint16_t)(p.hdr_len + tcp_seg_build(seg, th));
     p.csum_offset = offsetof(struct tcp_hdr, csum); /* MUST-2 */
     p.reason = (uint16_t)why;
@@ -133,6 +134,8 @@ static int xmit(struct stack *st, struct env *env, struct tcp *c, struct tcp_seg
         ack_sent(st, env, c, seg->len == 0);
     }
     struct ip_send how = route(st, c);
+    how.tos =
+        (uint8_t)((how.tos & ~ECN_MASK) | ecn); /* RFC 3168 5: the other six are the program's */
     int err = ip_send(st, env, &p, &how);
     if (UNLIKELY(c->s.side != NULL) && seg->len && !err) {
         tcp_mark_out(st, env, c, seg, &p);
@@ -228,6 +231,7 @@ void tcp_send_syn_with(struct stack *st, struct env *env, struct tcp *c, enum tx
     if (fo) {
         seg.fo = *fo;
     }
+    seg.flags |= tcp_ecn_syn(st, c, answer, why != TX_SYN);
     xmit(st, env, c, &seg, why);
     c->info.segs_out -= answer && c->passive; /* Linux, not RFC 4898: a request, not a socket yet */
 }

@@ -84,6 +84,7 @@ struct tcp_seg {
     uint32_t len;                 /* payload bytes; SYN and FIN not counted */
     uint16_t gso_size;
     uint8_t hdr_len;
+    uint8_t ecn;        /* the packet's codepoint, tcp_ecn.h; the caller's */
     uint8_t syn_layout; /* enum syn_layout, for tcp_seg_build */
 
     bool has_mss     : 1;
