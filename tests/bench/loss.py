@@ -3,7 +3,7 @@
 
     loss.py linux [--seeds N] [--jobs N]   Linux's median goodput for every cell of the grid: tests/sim/linux.txt
     loss.py bench [--seeds N]              six cells live, ours and Linux's alternating, the ratio of each
-    loss.py mixed [--seconds N]            ours beside Linux's on one queue of 50 Mbit/s: Jain's index
+    loss.py mixed [--seconds N] [--stack S]  ours beside Linux's on one queue of 50 Mbit/s: Jain's index
     loss.py serve PORT | send HOST PORT BYTES | pour HOST PORT SECONDS | drain PORT      the ends
 
 The cells come from build/sim/table --grid, as the simulator's do. As root; each run has network namespaces of its own.
@@ -34,7 +34,7 @@ def serve(port, tell=False):
         while n := conn.recv_into(buf):
             total += n
             if tell and time.monotonic() - start > 0.1:
-                print(peer[0], total, "%.3f" % time.monotonic(), flush=True)
+                os.write(1, b"%s %d %.3f\n" % (peer[0].encode(), total, time.monotonic()))  # a line is one write
                 start = time.monotonic()
         conn.close()
 
@@ -117,10 +117,10 @@ def bench(seeds):
     print("bench loss median=%.3f least=%.3f cells=%d" % (statistics.median(ratios), min(ratios), len(ratios)))
 
 
-def mixed(seconds):
-    """Two flows, one of each stack: the bytes of the last two thirds."""
+def mixed(seconds, stack):
+    """Two flows, one of each stack (or with --stack kernel two of Linux's): the bytes of the last two thirds."""
     got = {}
-    out = relay("user", "delay 10ms; rate 50mbit queue 100ms", 1, me("pour", "10.77.0.1", PORT, str(seconds)),
+    out = relay(stack, "delay 10ms; rate 50mbit queue 100ms", 1, me("pour", "10.77.0.1", PORT, str(seconds)),
                 server=("drain", PORT), extra=["--beside", " ".join(me("pour", "10.77.0.1", PORT, str(seconds)))])
     for line in out.splitlines():
         who, total, at = line.split()
@@ -151,9 +151,10 @@ def main():
         parser.add_argument("--seeds", type=int, default=9)
         parser.add_argument("--jobs", type=int, default=3)
         parser.add_argument("--seconds", type=int, default=60)
+        parser.add_argument("--stack", choices=["user", "kernel"], default="user")
         a = parser.parse_args()
         {"linux": lambda: linux(a.seeds, a.jobs), "bench": lambda: bench(a.seeds),
-         "mixed": lambda: mixed(a.seconds)}[a.what]()
+         "mixed": lambda: mixed(a.seconds, a.stack)}[a.what]()
 
 
 main()
