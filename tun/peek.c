@@ -50,7 +50,7 @@ unsigned peek_list(char (*names)[SESSION_NAME], unsigned max)
     size_t have = 0;
     long got;
     unsigned n = 0;
-    int fd = sys_open("/proc/net/unix", O_RDONLY | O_CLOEXEC);
+    int fd = sys_open("/proc/thread-self/net/unix", O_RDONLY | O_CLOEXEC);
 
     while (fd >= 0 && (got = sys_read(fd, buf + have, CHUNK - have)) > 0) {
         have += (size_t)got;

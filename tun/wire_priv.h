@@ -22,15 +22,17 @@
 
 /* One direction of a connection. */
 struct wire_half {
-    bool known;     /* base is set */
-    bool fin;       /* a FIN has passed */
-    bool ts;        /* its SYN had timestamps */
-    uint8_t wscale; /* of its SYN; 0xff: none */
-    uint16_t mss;   /* of its SYN; 0: none seen */
-    uint32_t base;  /* sequence number of the stream's first byte */
-    uint64_t sent;  /* bytes of the stream that have passed */
-    uint64_t acked; /* of the other direction's stream, acknowledged in this one */
-    nsec wnd_since; /* RULE_WINDOW began; NEVER */
+    bool known;       /* base is set */
+    bool fin;         /* a FIN has passed */
+    bool ts;          /* its SYN had timestamps */
+    uint8_t wscale;   /* of its SYN; 0xff: none */
+    uint16_t mss;     /* of its SYN; 0: none seen */
+    uint32_t base;    /* sequence number of the stream's first byte */
+    uint64_t sent;    /* bytes of the stream that have passed */
+    uint64_t acked;   /* of the other direction's stream, acknowledged in this one */
+    nsec wnd_since;   /* RULE_WINDOW began; NEVER */
+    uint64_t stretch; /* in which the last new payload began, from 1 */
+    uint32_t within;  /* packets that began there before it */
     uint32_t nth[PICK_COUNT];
 };
 
@@ -63,6 +65,7 @@ struct wire_view {
     uint32_t seq;
     uint64_t no;
     uint64_t off;           /* of the payload in the stream */
+    uint64_t place;         /* of new payload, for chance: flow_draw */
     nsec idle;              /* since the last packet of the connection, either way */
     struct wire_conn *conn; /* NULL: not TCP */
     uint32_t nth[PICK_COUNT];

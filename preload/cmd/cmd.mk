@@ -5,7 +5,7 @@ $(BUILD)/preload/cmd/place.o: EXTRA += -DSTANDIN_LIBDIR='"$(LIBDIR)/standin"'
 
 $(BUILD)/standin: $(call obj,$(CMD_SRC)) $(BUILD)/libtun.a $(BUILD)/libcore.a
 	$(call say,LD,$@)
-	$(Q)$(CC) $(SAN) $(LDFLAGS) -o $@ $^ -luv -lsodium -lpcap -ljansson -pthread
+	$(Q)$(CC) $(SAN) $(LDFLAGS) -o $@ $^ -luv -lsodium -lpcap -ljansson -lm -pthread
 
 # The manual pages, where scdoc is installed. The tables of verbs and options fill them in.
 MAN_SRC := $(wildcard preload/cmd/man/*.scd)
@@ -23,3 +23,5 @@ $(BUILD)/man/%: preload/cmd/man/%.scd $(BUILD)/optdoc
 	$(Q)$(BUILD)/optdoc < $< | scdoc > $@
 ALL += $(MAN)
 endif
+
+$(BUILD)/preload/cmd/compare/embed.o: $(wildcard preload/cmd/compare/page.* preload/cmd/compare/uplot/*)

@@ -49,7 +49,7 @@ static void bash(void)
          "    for ((at = 1; at < COMP_CWORD; at++)); do\n"
          "        [[ ${COMP_WORDS[at]} == -* ]] || { verb=${COMP_WORDS[at]}; break; }\n"
          "    done\n"
-         "    if [[ $verb == run ]]; then\n"
+         "    if [[ $verb == run || $verb == compare ]]; then\n"
          "        for ((at++; at < COMP_CWORD; at++)); do\n"
          "            case ${COMP_WORDS[at]} in\n"
          "                --) ((at++)); break ;;\n"
@@ -79,7 +79,7 @@ static void bash(void)
          "    if [[ $cur == -* || -z $verb ]]; then\n"
          "        mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\")\n"
          "        [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace\n"
-         "    elif [[ $verb == run ]]; then\n"
+         "    elif [[ $verb == run || $verb == compare ]]; then\n"
          "        mapfile -t COMPREPLY < <(compgen -c -- \"$cur\")\n"
          "    elif [[ $verb == completion ]]; then\n"
          "        mapfile -t COMPREPLY < <(compgen -W 'bash zsh' -- \"$cur\")\n"
@@ -141,8 +141,9 @@ static void zsh(void)
         const struct verb_info *v = &verb_table[i];
         printf("        %s)\n            _arguments -S \\\n", v->name);
         zsh_options(v->bit);
-        puts(v->bit == VERB_RUN          ? "                '(-):program:_command_names -e' \\\n"
-                                           "                '*::argument:_normal'"
+        puts(v->bit & (VERB_RUN | VERB_COMPARE)
+                 ? "                '(-):program:_command_names -e' \\\n"
+                   "                '*::argument:_normal'"
              : v->bit == VERB_COMPLETION ? "                ':shell:(bash zsh)'"
                                          : "                '*:file:_files'");
         puts("            ;;");

@@ -42,7 +42,7 @@ static void forms_make(struct forms *f, enum verb verb)
 {
     char *s = f->shorts;
     struct option *l = f->longs;
-    if (verb & (VERB_NONE | VERB_RUN)) {
+    if (verb & (VERB_NONE | VERB_RUN | VERB_COMPARE)) {
         *s++ = '+'; /* stop at the first word: it is the verb's, or the program's name */
     }
     *s++ = ':'; /* tell a missing argument from an unknown option */

@@ -13,56 +13,65 @@
 
 #include "verbs.h"
 
-#define OPTION_LIST                                                                               \
-    OPTION(ADDR, "addr", 'a', "ADDR[/BITS]", VERB_RUN,                                            \
-           "the stack's address, once for each family (10.77.0.2/24, fd77::2/64)")                \
-    OPTION(PEER, "peer", 0, "ADDR", VERB_RUN,                                                     \
-           "the kernel's address at the other end (10.77.0.1, fd77::1)")                          \
-    OPTION(MTU, "mtu", 0, "BYTES", VERB_RUN, "the largest packet on the TUN (1500)")              \
-    OPTION(OFFLOAD, "offload", 0, "on|off", VERB_RUN,                                             \
-           "leave checksums and segmentation to the kernel (on)")                                 \
-    OPTION(SET, "set", 0, "NAME=VALUE", VERB_RUN,                                                 \
-           "a setting under its Linux sysctl name: tcp_sack=0, tcp_rmem=4096 65536 1048576")      \
-    OPTION(PCAP, "pcap", 'w', "FILE", VERB_RUN,                                                   \
-           "write all packets, and why each was sent, to FILE (pcapng); - is stdout")             \
-    OPTION(SNAPLEN, "snaplen", 0, "BYTES", VERB_RUN,                                              \
-           "bytes of each packet in the capture (262144)")                                        \
-    OPTION(TRACE, "trace", 0, "[FILTER]", VERB_RUN,                                               \
-           "a line an event: seg,dgram,icmp,drop,state,timer,call,cwnd,port=N,conn=N (all)")      \
-    OPTION(OUTPUT, "output", 'o', "FILE", VERB_RUN | VERB_TRACE, "where the trace goes (stderr)") \
-    OPTION(FILTER, "filter", 'e', "FILTER", VERB_TRACE, "which events, as for --trace")           \
-    OPTION(PAST, "past", 0, NULL, VERB_TRACE,                                                     \
-           "what the session still remembers, and no more: for one that hangs or has died")       \
-    OPTION(IMPAIR, "impair", 0, "RULES", VERB_RUN,                                                \
-           "an emulated wire: 'delay 20ms; loss 1%; out: drop data#3'; may be repeated")          \
-    OPTION(PROFILE, "profile", 0, "NAME", VERB_RUN,                                               \
-           "a named network or middlebox: 3g, dsl, wifi, starlink, pmtu-blackhole, ...")          \
-    OPTION(SEED, "seed", 0, "N", VERB_RUN,                                                        \
-           "of the emulated wire: the same one, the same faults (1)")                             \
-    OPTION(WAIT, "wait", 0, NULL, VERB_RUN,                                                       \
-           "wait for the whole family, daemons too, not only for the program")                    \
-    OPTION(VERBOSE, "verbose", 'v', NULL, VERB_RUN, "say on stderr what is done")                 \
-    OPTION(TCP, "tcp", 't', NULL, VERB_SS, "TCP sockets only")                                    \
-    OPTION(UDP, "udp", 'u', NULL, VERB_SS, "UDP sockets only")                                    \
-    OPTION(LISTENING, "listening", 'l', NULL, VERB_SS, "those that wait for others only")         \
-    OPTION(ALL, "all", 'a', NULL, VERB_SS, "those that wait for others, too")                     \
-    OPTION(NUMERIC, "numeric", 'n', NULL, VERB_SS, "no names of services: always so")             \
-    OPTION(PROCESSES, "processes", 'p', NULL, VERB_SS, "who holds them")                          \
-    OPTION(TIMERS, "options", 'o', NULL, VERB_SS, "the next timer")                               \
-    OPTION(EXTENDED, "extended", 'e', NULL, VERB_SS,                                              \
-           "user, inode, number, directions that are open")                                       \
-    OPTION(MEMORY, "memory", 'm', NULL, VERB_SS, "buffers")                                       \
-    OPTION(INFO, "info", 'i', NULL, VERB_SS, "what TCP knows, and what only standin can tell")    \
-    OPTION(WATCH, "watch", 0, "[INTERVAL]", VERB_SS, "again and again (every 1s)")                \
-    OPTION(SESSION, "session", 0, "PID|SESSION", VERB_SS, "of one session only")                  \
-    OPTION(HEX, "hex", 0, "BYTES", VERB_EXPLAIN,                                                  \
-           "a packet in hexadecimal digits, from the IP header on")                               \
-    OPTION(LANG, "lang", 0, "en|ko", VERB_EXPLAIN, "the language (by the locale)")                \
-    OPTION(DEPTH, "depth", 0, "1|2|3", VERB_EXPLAIN,                                              \
-           "a line; all fields (of a single packet); every word of the checksums")                \
-    OPTION(JSON, "json", 0, NULL, VERB_EXPLAIN | VERB_SS | VERB_LS | VERB_DOCTOR,                 \
-           "one JSON document")                                                                   \
-    OPTION(HELP, "help", 'h', NULL, VERB_ALL, "this text")                                        \
+#define OPTION_LIST                                                                                \
+    OPTION(ADDR, "addr", 'a', "ADDR[/BITS]", VERB_RUN,                                             \
+           "the stack's address, once for each family (10.77.0.2/24, fd77::2/64)")                 \
+    OPTION(PEER, "peer", 0, "ADDR", VERB_RUN,                                                      \
+           "the kernel's address at the other end (10.77.0.1, fd77::1)")                           \
+    OPTION(MTU, "mtu", 0, "BYTES", VERB_RUN, "the largest packet on the TUN (1500)")               \
+    OPTION(OFFLOAD, "offload", 0, "on|off", VERB_RUN,                                              \
+           "leave checksums and segmentation to the kernel (on)")                                  \
+    OPTION(SET, "set", 0, "NAME=VALUE", VERB_RUN | VERB_COMPARE,                                   \
+           "a setting under its Linux sysctl name: tcp_sack=0, tcp_rmem=4096 65536 1048576")       \
+    OPTION(PCAP, "pcap", 'w', "FILE", VERB_RUN,                                                    \
+           "write all packets, and why each was sent, to FILE (pcapng); - is stdout")              \
+    OPTION(SNAPLEN, "snaplen", 0, "BYTES", VERB_RUN,                                               \
+           "bytes of each packet in the capture (262144)")                                         \
+    OPTION(TRACE, "trace", 0, "[FILTER]", VERB_RUN,                                                \
+           "a line an event: seg,dgram,icmp,drop,state,timer,call,cwnd,port=N,conn=N (all)")       \
+    OPTION(OUTPUT, "output", 'o', "FILE", VERB_RUN | VERB_TRACE, "where the trace goes (stderr)")  \
+    OPTION(FILTER, "filter", 'e', "FILTER", VERB_TRACE, "which events, as for --trace")            \
+    OPTION(PAST, "past", 0, NULL, VERB_TRACE,                                                      \
+           "what the session still remembers, and no more: for one that hangs or has died")        \
+    OPTION(IMPAIR, "impair", 0, "RULES", VERB_RUN | VERB_COMPARE,                                  \
+           "an emulated wire: 'delay 20ms; loss 1%; out: drop data#3'; may be repeated")           \
+    OPTION(PROFILE, "profile", 0, "NAME", VERB_RUN | VERB_COMPARE,                                 \
+           "a named network or middlebox: 3g, dsl, wifi, starlink, pmtu-blackhole, ...")           \
+    OPTION(SEED, "seed", 0, "N", VERB_RUN | VERB_COMPARE,                                          \
+           "of the emulated wire: the same one, the same faults (1; compare: by chance, printed)") \
+    OPTION(RUNS, "runs", 'n', "N", VERB_COMPARE, "runs on each stack (5)")                         \
+    OPTION(SERVER, "server", 0, "COMMAND", VERB_COMPARE,                                           \
+           "a shell command to start at the other end; it is ready when it listens")               \
+    OPTION(REPORT, "report", 0, "FILE.html", VERB_COMPARE, "a page with pictures, in one file")    \
+    OPTION(FAIL_ON, "fail-on", 0, "CLASS,...", VERB_COMPARE,                                       \
+           "exit 1 on differences of these classes: bug, allowed, policy, timing; none (bug)")     \
+    OPTION(KEEP, "keep", 0, "FOLDER", VERB_COMPARE,                                                \
+           "where captures and outputs go (a new one under /tmp)")                                 \
+    OPTION(TIMEOUT, "timeout", 0, "TIME", VERB_COMPARE, "the longest a run may take (60s)")        \
+    OPTION(WAIT, "wait", 0, NULL, VERB_RUN,                                                        \
+           "wait for the whole family, daemons too, not only for the program")                     \
+    OPTION(VERBOSE, "verbose", 'v', NULL, VERB_RUN, "say on stderr what is done")                  \
+    OPTION(TCP, "tcp", 't', NULL, VERB_SS, "TCP sockets only")                                     \
+    OPTION(UDP, "udp", 'u', NULL, VERB_SS, "UDP sockets only")                                     \
+    OPTION(LISTENING, "listening", 'l', NULL, VERB_SS, "those that wait for others only")          \
+    OPTION(ALL, "all", 'a', NULL, VERB_SS, "those that wait for others, too")                      \
+    OPTION(NUMERIC, "numeric", 'n', NULL, VERB_SS, "no names of services: always so")              \
+    OPTION(PROCESSES, "processes", 'p', NULL, VERB_SS, "who holds them")                           \
+    OPTION(TIMERS, "options", 'o', NULL, VERB_SS, "the next timer")                                \
+    OPTION(EXTENDED, "extended", 'e', NULL, VERB_SS,                                               \
+           "user, inode, number, directions that are open")                                        \
+    OPTION(MEMORY, "memory", 'm', NULL, VERB_SS, "buffers")                                        \
+    OPTION(INFO, "info", 'i', NULL, VERB_SS, "what TCP knows, and what only standin can tell")     \
+    OPTION(WATCH, "watch", 0, "[INTERVAL]", VERB_SS, "again and again (every 1s)")                 \
+    OPTION(SESSION, "session", 0, "PID|SESSION", VERB_SS, "of one session only")                   \
+    OPTION(HEX, "hex", 0, "BYTES", VERB_EXPLAIN,                                                   \
+           "a packet in hexadecimal digits, from the IP header on")                                \
+    OPTION(LANG, "lang", 0, "en|ko", VERB_EXPLAIN, "the language (by the locale)")                 \
+    OPTION(DEPTH, "depth", 0, "1|2|3", VERB_EXPLAIN,                                               \
+           "a line; all fields (of a single packet); every word of the checksums")                 \
+    OPTION(JSON, "json", 0, NULL, VERB_EXPLAIN | VERB_SS | VERB_LS | VERB_DOCTOR | VERB_COMPARE,   \
+           "one JSON document")                                                                    \
+    OPTION(HELP, "help", 'h', NULL, VERB_ALL, "this text")                                         \
     OPTION(VERSION, "version", 0, NULL, VERB_ALL, "the version and what it was built from")
 
 enum option_id {

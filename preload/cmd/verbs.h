@@ -12,6 +12,8 @@
 #define VERB_LIST                                                                    \
     VERB(RUN, "run", verb_run, "[OPTION...] [--] PROGRAM [ARGUMENT...]",             \
          "run a program on the stack")                                               \
+    VERB(COMPARE, "compare", verb_compare, "[OPTION...] [--] PROGRAM [ARGUMENT...]", \
+         "a program on the kernel's stack and on ours, and what differs")            \
     VERB(TRACE, "trace", verb_trace, "[OPTION...] [PID | SESSION]",                  \
          "what a session does, a line an event")                                     \
     VERB(EXPLAIN, "explain", verb_explain, "[OPTION...] FILE [N | A-B]",             \

@@ -1,0 +1,263 @@
+/* Purpose: the verdict, the table, the JSON document. */
+#include "show.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+
+#include "tun/impair.h"
+
+char *compared_verdict(const struct sides *s, char *buf, size_t size)
+{
+    unsigned bugs = 0;
+
+    for (unsigned i = 0; i < s->ndiffs; i++) {
+        bugs += s->diff[i].class == CLASS_BUG;
+    }
+    if (s->ndiffs == 0) {
+        snprintf(buf, size, "Same result for the program, no difference in behaviour.");
+    } else {
+        char count[16] = "none";
+        if (bugs) {
+            snprintf(count, sizeof count, "%u", bugs);
+        }
+        snprintf(buf, size, "%s result for the program. %u difference%s in behaviour, %s a bug.",
+                 s->same_result ? "Same" : "Another", s->ndiffs, s->ndiffs == 1 ? "" : "s", count);
+    }
+    return buf;
+}
+
+static void time_row(const char *name, const struct spread x[STACKS])
+{
+    if (!x[0].n && !x[1].n) {
+        return;
+    }
+    printf("  %-28s", name);
+    for (int k = 0; k < STACKS; k++) {
+        if (x[k].n) {
+            printf("  %9.1f ms (%8.1f-%8.1f)", x[k].median / 1e6, x[k].min / 1e6, x[k].max / 1e6);
+        } else {
+            printf("  %34s", "-");
+        }
+    }
+    putchar('\n');
+}
+
+static void text_row(const char *name, const char *a, const char *b)
+{
+    printf("  %-28s  %-34s  %s\n", name, a, b);
+}
+
+static void count_row(const struct sides *s, const char *name, size_t offset)
+{
+    char text[STACKS][48];
+
+    for (int k = 0; k < STACKS; k++) {
+        uint64_t n[WIRE_DIRS];
+        for (int d = 0; d < WIRE_DIRS; d++) {
+            memcpy(&n[d], (const char *)&s->story[k][0].count[d] + offset, sizeof n[d]);
+        }
+        snprintf(text[k], sizeof text[k], "%llu out, %llu in", (unsigned long long)n[WIRE_OUT],
+                 (unsigned long long)n[WIRE_IN]);
+    }
+    text_row(name, text[0], text[1]);
+}
+
+static void card_row(const struct sides *s)
+{
+    char text[STACKS][96];
+
+    for (int k = 0; k < STACKS; k++) {
+        const struct card *c = &s->story[k][0].card[WIRE_OUT];
+        if (c->seen) {
+            snprintf(text[k], sizeof text[k], "<%s> mss %u, scale %d", c->options, c->mss,
+                     c->wscale);
+        } else {
+            snprintf(text[k], sizeof text[k], "none seen");
+        }
+    }
+    text_row("handshake", text[0], text[1]);
+}
+
+static void differences(const struct sides *s)
+{
+    if (s->ndiffs) {
+        puts("\nDifferences");
+    }
+    for (unsigned i = 0; i < s->ndiffs; i++) {
+        const struct difference *d = &s->diff[i];
+        printf("  [%s] %s: kernel %s, ours %s%s%s\n", class_names[d->class], d->what, d->kernel,
+               d->ours, *d->clause ? "; " : "", d->clause);
+    }
+}
+
+void compared_table(const struct compared *w)
+{
+    const struct sides *s = w->sides;
+    char buf[160];
+    char fired[STACKS][32];
+
+    printf("%s\n\n", compared_verdict(s, buf, sizeof buf));
+    printf("  %-28s  %-34s  %s\n", "", "kernel", "ours");
+    for (int k = 0; k < STACKS; k++) {
+        snprintf(fired[k], sizeof fired[k], "%llu", (unsigned long long)s->one[k][0].firings);
+    }
+    text_row("firings of rules, first run", fired[0], fired[1]);
+    card_row(s);
+    count_row(s, "segments", offsetof(struct flow_counts, segments));
+    count_row(s, "bytes of new data", offsetof(struct flow_counts, new_bytes));
+    count_row(s, "fast retransmissions",
+              offsetof(struct flow_counts, again) + AGAIN_FAST * sizeof(uint64_t));
+    count_row(s, "retransmissions by timeout",
+              offsetof(struct flow_counts, again) + AGAIN_TIMEOUT * sizeof(uint64_t));
+    count_row(s, "tail probes",
+              offsetof(struct flow_counts, again) + AGAIN_PROBE * sizeof(uint64_t));
+    count_row(s, "lost on the wire", offsetof(struct flow_counts, lost));
+    time_row("run time", s->wall);
+    time_row("CPU time", s->cpu);
+    time_row("connect", s->connect);
+    time_row("first byte", s->first_byte);
+    time_row("on the wire", s->total);
+    time_row("longest repair", s->repair);
+    differences(s);
+    printf("\nAgain: %s\n", w->command);
+}
+
+/* ---- JSON */
+
+static json_t *spread_json(const struct spread *x, double unit)
+{
+    return json_pack("{s:f, s:f, s:f, s:i}", "median", x->median / unit, "min", x->min / unit,
+                     "max", x->max / unit, "runs", (int)x->n);
+}
+
+static json_t *card_json(const struct card *c)
+{
+    return json_pack("{s:b, s:i, s:i, s:b, s:b, s:b, s:i, s:s}", "seen", (int)c->seen, "mss",
+                     (int)c->mss, "wscale", c->wscale, "sack", (int)c->sack, "timestamps",
+                     (int)c->ts, "ecn", (int)c->ecn, "window", (int)c->window, "options",
+                     c->options);
+}
+
+static json_t *counts_json(const struct flow_counts *n)
+{
+    json_t *again = json_object();
+    for (int i = 0; i < AGAIN_COUNT; i++) {
+        json_object_set_new(again, again_names[i], json_integer((json_int_t)n->again[i]));
+    }
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
+                     "segments", (json_int_t)n->segments, "data_segments",
+                     (json_int_t)n->data_segments, "bytes", (json_int_t)n->bytes, "new_bytes",
+                     (json_int_t)n->new_bytes, "pure_acks", (json_int_t)n->pure_acks, "dup_acks",
+                     (json_int_t)n->dup_acks, "sacks", (json_int_t)n->sacks, "zero_windows",
+                     (json_int_t)n->zero_windows, "fins", (json_int_t)n->fins, "resets",
+                     (json_int_t)n->resets, "lost", (json_int_t)n->lost, "bad_checksums",
+                     (json_int_t)n->bad_checksums, "retransmissions", again);
+}
+
+/* What fired, per direction and rule, in the wire's order of packets: [rule, what, stream offset,
+ * length]. */
+static json_t *firings_json(const struct one *o, unsigned dir)
+{
+    json_t *list = json_array();
+    for (unsigned i = 0; i < o->nfirings; i++) {
+        const struct wire_firing *f = &o->firing[i];
+        if (f->dir == dir) {
+            json_array_append_new(
+                list, json_pack("{s:i, s:s, s:s, s:I, s:I, s:I}", "rule", (int)f->rule + 1, "what",
+                                wire_fired_name(f->what), "kind", wire_pick_name(f->pick), "offset",
+                                (json_int_t)f->offset, "length", (json_int_t)f->len, "connection",
+                                (json_int_t)f->conn));
+        }
+    }
+    return list;
+}
+
+static json_t *nsec_json(nsec t)
+{
+    return t == NEVER ? json_null() : json_real((double)t / 1e6);
+}
+
+static json_t *run_json(const struct one *o, const struct story *s)
+{
+    json_t *syns = json_array();
+    for (unsigned i = 0; i < s->nsyns; i++) {
+        json_array_append_new(syns, json_real((double)s->syn_at[i] / 1e6));
+    }
+    json_t *r = json_pack(
+        "{s:s, s:i, s:i, s:i, s:b, s:s, s:s, s:I, s:f, s:f}", "stack", stack_names[o->stack], "run",
+        (int)o->number, "exit", WIFEXITED(o->status) ? WEXITSTATUS(o->status) : -1, "signal",
+        WIFSIGNALED(o->status) ? WTERMSIG(o->status) : 0, "timed_out", (int)o->timed_out,
+        "stdout_sha256", o->out_hash, "stderr_sha256", o->err_hash, "stdout_bytes",
+        (json_int_t)o->out_bytes, "wall_ms", (double)o->wall / 1e6, "cpu_ms", (double)o->cpu / 1e6);
+
+    json_object_set_new(r, "connections", json_integer(s->connections));
+    json_object_set_new(r, "connect_ms", nsec_json(s->connect));
+    json_object_set_new(r, "first_byte_ms", nsec_json(s->first_byte));
+    json_object_set_new(r, "wire_ms", nsec_json(s->total));
+    json_object_set_new(r, "longest_repair_ms", nsec_json(s->repair));
+    json_object_set_new(r, "goodput_bytes_per_s", json_real(s->goodput));
+    json_object_set_new(r, "syn_at_ms", syns);
+    json_object_set_new(r, "handshake",
+                        json_pack("{s:o, s:o}", "program", card_json(&s->card[WIRE_OUT]), "server",
+                                  card_json(&s->card[WIRE_IN])));
+    json_object_set_new(r, "out", counts_json(&s->count[WIRE_OUT]));
+    json_object_set_new(r, "in", counts_json(&s->count[WIRE_IN]));
+    json_object_set_new(
+        r, "firings",
+        json_pack("{s:o, s:o}", "out", firings_json(o, WIRE_OUT), "in", firings_json(o, WIRE_IN)));
+    return r;
+}
+
+static json_t *diffs_json(const struct sides *s)
+{
+    json_t *list = json_array();
+    for (unsigned i = 0; i < s->ndiffs; i++) {
+        const struct difference *d = &s->diff[i];
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:s}", "class",
+                                              class_names[d->class], "what", d->what, "clause",
+                                              d->clause, "kernel", d->kernel, "ours", d->ours));
+    }
+    return list;
+}
+
+static json_t *side_json(const struct sides *s, int k)
+{
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "wall_ms",
+                     spread_json(&s->wall[k], 1e6), "cpu_ms", spread_json(&s->cpu[k], 1e6),
+                     "connect_ms", spread_json(&s->connect[k], 1e6), "first_byte_ms",
+                     spread_json(&s->first_byte[k], 1e6), "wire_ms", spread_json(&s->total[k], 1e6),
+                     "longest_repair_ms", spread_json(&s->repair[k], 1e6), "goodput_bytes_per_s",
+                     spread_json(&s->goodput[k], 1));
+}
+
+json_t *compared_json(const struct compared *w)
+{
+    const struct sides *s = w->sides;
+    struct utsname u = {0};
+    char verdict[160];
+    json_t *runs = json_array();
+    json_t *rules = json_array();
+    json_t *program = json_array();
+
+    for (int k = 0; k < STACKS; k++) {
+        for (unsigned i = 0; i < s->n; i++) {
+            json_array_append_new(runs, run_json(&s->one[k][i], &s->story[k][i]));
+        }
+    }
+    for (uint32_t i = 0; i < w->setup->wire.nrules; i++) {
+        json_array_append_new(rules, json_string(w->rules[i]));
+    }
+    for (unsigned i = 0; w->setup->program[i]; i++) {
+        json_array_append_new(program, json_string(w->setup->program[i]));
+    }
+    uname(&u);
+    return json_pack("{s:s, s:b, s:s, s:o, s:s*, s:o, s:I, s:i, s:s, s:s, s:o, s:o, s:o, s:o}",
+                     "verdict", compared_verdict(s, verdict, sizeof verdict), "same_result",
+                     (int)s->same_result, "again", w->command, "program", program, "server",
+                     w->setup->server, "rules", rules, "seed", (json_int_t)w->seed, "runs_each",
+                     (int)s->n, "kernel_release", u.release, "folder", w->setup->folder, "kernel",
+                     side_json(s, STACK_KERNEL), "ours", side_json(s, STACK_USER), "differences",
+                     diffs_json(s), "runs", runs);
+}

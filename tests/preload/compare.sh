@@ -1,0 +1,150 @@
+#!/bin/bash
+# standin compare: the same program on both stacks over the same wire; the verdict, the JSON document, the captures, the page.
+set -euo pipefail
+# shellcheck source=tests/preload/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+mkdir "$work/www"
+head -c 300000 /dev/urandom >"$work/www/f"
+SERVER="cd $work/www; exec python3 -m http.server 8000"
+URL=http://$KERNEL4:8000/f
+
+compare()
+{
+    "$STANDIN" compare "$@"
+}
+
+# The command of the README, with the seed, twice.
+twice()
+{
+    local i
+    for i in 1 2; do
+        compare -n 2 --server "$SERVER" --impair 'delay 10ms; in: drop data#3; loss 2%' --seed 7 --keep "$work/run$i" --json \
+            --report "$work/page$i.html" -- curl -sS -o /dev/null "$URL" >"$work/run$i.json"
+    done
+    python3 - "$work/run1.json" <<'PY'
+import json, sys
+d = json.load(open(sys.argv[1]))
+assert d["same_result"], d["differences"]
+assert not [x for x in d["differences"] if x["class"] == "bug"], d["differences"]
+assert d["rules"][1] == "in: drop data#3", d["rules"]
+assert {(r["stack"], r["run"]) for r in d["runs"]} == {(s, n) for s in ("kernel", "user") for n in (1, 2)}
+for r in d["runs"]:
+    assert r["exit"] == 0 and r["in"]["new_bytes"] > 300000 and r["out"]["bad_checksums"] == 0, r
+    assert r["handshake"]["program"]["mss"] == 1460 and r["connect_ms"] > 19
+PY
+}
+
+# What the rules did to new data is the same, firing by firing, in every run of both stacks and in both comparisons.
+same_firings()
+{
+    python3 - "$work/run1.json" "$work/run2.json" <<'PY'
+import json, sys
+lists = []
+for path in sys.argv[1:]:
+    for r in json.load(open(path))["runs"]:
+        # by stretches of 1448 bytes: where a server cuts its writes differs from run to run
+        lists.append([sorted({(f["rule"], f["what"], f["offset"] // 1448) for f in r["firings"][d] if f["kind"] == "data"})
+                      for d in ("out", "in")])
+        assert any(f[0] == 2 for f in lists[-1][1]) and any(f[0] == 3 for f in lists[-1][1]), lists[-1]
+for x in lists:
+    print(x)
+assert len(lists) == 8 and all(x == lists[0] for x in lists)
+PY
+}
+
+# The same from the captures, by another reader: data#3 is the third stretch of MSS bytes of the stream, whoever sends it.
+same_bytes()
+{
+    local f first='' got
+    for f in "$work"/run?/*.pcapng; do
+        got=$(tshark -n -r "$f" -Y 'frame.comment contains "rule 2"' -T fields -e tcp.seq -e tcp.len -e ip.src -e frame.comment 2>/dev/null)
+        [[ $got == *'dropped by rule 2: in: drop data#3'* ]] || { echo "$f: $got"; return 1; }
+        first=${first:-$got}
+        [[ $got == "$first" ]] || { echo "$f: $got, first: $first"; return 1; }
+    done
+    [[ $first == "2897"$'\t'* ]] # 2 * 1448 + 1
+    (($(find "$work"/run? -name '*.pcapng' | wc -l) == 8))
+}
+
+page_draws()
+{
+    chromium --headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking \
+        --disable-component-update --disable-sync --user-data-dir="$work/chromium" --virtual-time-budget=4000 --dump-dom \
+        "file://$work/page1.html" >"$work/dom" 2>/dev/null
+    grep -q 'data-ready="1"' "$work/dom"
+    python3 - "$work/dom" <<'PY'
+import re, sys
+dom = open(sys.argv[1]).read()
+for plot, least in (("sequence", 2), ("window", 4), ("rtt", 4)):
+    m = re.search(r'id="%s" data-drawn="(\d+)"' % plot, dom)
+    assert m and int(m.group(1)) >= least, plot
+    assert dom.count("<canvas") == 3
+rest = re.sub(r"<script.*?</script>", "", dom, flags=re.S)
+assert not re.findall(r"https?://(?!10\.77\.0\.1:8000)", rest)
+assert dom.count('class="diverges"') <= 1
+PY
+}
+
+page_is_alone()
+{
+    grep -q "default-src 'none'" "$work/page1.html"
+    not grep -Eq '<(link|img|iframe)|src=' "$work/page1.html"
+    grep -q '<noscript>' "$work/page1.html"
+}
+
+table()
+{
+    compare -n 1 --server "$SERVER" --seed 3 --keep "$work/t" -- curl -sS -o /dev/null "$URL" >"$work/out"
+    head -1 "$work/out" | grep -q '^Same result for the program'
+    grep -q '^Again: standin compare -n 1 --seed 3 ' "$work/out"
+    grep -Eq '^  bytes of new data +[0-9]+ out, [0-9]+ in +[0-9]+ out, [0-9]+ in$' "$work/out"
+}
+
+exits() # STATUS TEXT ARGUMENT...
+{
+    local want=$1 text=$2 rc=0
+    shift 2
+    compare "$@" >"$work/out" 2>&1 || rc=$?
+    ((rc == want)) && grep -qF -- "$text" "$work/out" || { echo "exit $rc"; head -n 20 <"$work/out"; return 1; }
+}
+
+stopped_in_time()
+{
+    compare -n 1 --timeout 300ms --keep "$work/k" --json -- sleep 60 >"$work/out"
+    python3 -c 'import json, sys; assert all(r["timed_out"] for r in json.load(open(sys.argv[1]))["runs"])' "$work/out"
+}
+
+# shellcheck disable=SC2016
+TELLTALE='echo "${STANDIN_SESSION:+on the stack}"'
+
+nothing_left()
+{
+    not pgrep -f "$work/www"
+    not pgrep -x standin-keeper
+    not grep -q standin /proc/net/dev
+}
+
+check "two comparisons with one seed: same result, no bug" twice
+check "the same firings on data in all eight runs" same_firings
+if command -v tshark >/dev/null; then
+    check "the captures say the same" same_bytes
+else
+    skip "the captures say the same" "tshark is not installed"
+fi
+if command -v chromium >/dev/null; then
+    check "the page draws in a browser" page_draws
+else
+    skip "the page draws in a browser" "chromium is not installed"
+fi
+check "the page is one file and asks for nothing" page_is_alone
+check "the table, with the command to repeat it" table
+check "another output is a bug, exit 1" exits 1 '[bug] output' -n 1 --keep "$work/k" -- sh -c "$TELLTALE"
+check "unless another class is asked for" exits 0 '[bug] output' -n 1 --fail-on timing --keep "$work/k" -- sh -c "$TELLTALE"
+check "a wrong rule, exit 2, with its place" exits 2 '^' -n 1 --impair 'out: dorp data#3' -- true
+check "a server that ends, exit 2" exits 2 'ended before it listened' -n 1 --server 'exit 3' -- true
+check "a program that is not there, exit 127" exits 127 'not' -n 1 -- no-such-program
+check "a static program, exit 126" exits 126 '' -n 1 -- "$BUILD/standin-keeper"
+check "a run that takes too long is stopped, and told" stopped_in_time
+check "nothing is left behind" nothing_left
+finish
