@@ -133,8 +133,8 @@ static void see_acked(struct wire_half *h, const struct wire_half *other, const 
 }
 
 /*
- * What chance goes by: the beginning of the stretch in which a packet begins, and how many began there
- * before it. Two stacks, or two runs, whose packets lie a few bytes apart draw the same.
+ * What chance goes by: the beginning of the stretch in which a packet begins, and how many began
+ * there before it. Two stacks, or two runs, whose packets lie a few bytes apart draw the same.
  */
 static uint64_t place_of_chance(struct wire_half *h, uint64_t off, uint32_t stretch)
 {

@@ -27,11 +27,10 @@
 
 static int help(void)
 {
-    puts(
-        "Usage: standin compare [OPTION...] [--] PROGRAM [ARGUMENT...]\n\n"
-        "Runs PROGRAM on the kernel's stack and on ours over the same emulated wire and tells what\n"
-        "differs. The program's side has the addresses 10.77.0.2 and fd77::2, the server's side\n"
-        "10.77.0.1 and fd77::1.\n");
+    puts("Usage: standin compare [OPTION...] [--] PROGRAM [ARGUMENT...]\n\n"
+         "Runs PROGRAM on the kernel's stack and on ours over the same emulated wire and\n"
+         "tells what differs. The program's side has the addresses 10.77.0.2 and fd77::2,\n"
+         "the server's side 10.77.0.1 and fd77::1.\n");
     options_help(VERB_COMPARE);
     puts("\nExit status: 0; 1 a difference of a class named by --fail-on (bug); 2 on trouble;\n"
          "126 or 127 when the program cannot be run.");

@@ -4,7 +4,8 @@
  * ours it is a pair whose other end the session takes for its link. Everything else is the same:
  * server, engine, addresses, order of steps.
  *
- *     make A, B and both ends -> start the server, wait until it listens -> relay -> sampler -> program
+ *     make A, B and both ends -> start the server, wait until it listens -> relay -> sampler
+ *     -> program
  *     -> wait for it -> wait until both sides have closed -> stop everything, in reverse
  */
 #include "one.h"
