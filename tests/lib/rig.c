@@ -1,6 +1,7 @@
 #include "tests/lib/rig.h"
 
 #include "core/check.h"
+#include "core/csum.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,6 +52,24 @@ static void enqueue(struct rig *r, struct rig_pkt *q)
     *at = q;
 }
 
+/* RFC 3168 5: congestion experienced, on what says it can. The header's checksum follows. */
+static bool mark(struct rig_pkt *q)
+{
+    if (q->bytes[0] >> 4 != 4 || (q->bytes[1] & 3) == 0) {
+        return false;
+    }
+    q->bytes[1] |= 3;
+    q->bytes[10] = q->bytes[11] = 0;
+    be16 sum = csum_fold(csum_add(0, q->bytes, 4u * (q->bytes[0] & 15u)));
+    memcpy(&q->bytes[10], &sum, sizeof sum);
+    return true;
+}
+
+static uint64_t waiting(const struct rig_host *h, nsec now)
+{
+    return h->busy_until > now ? (uint64_t)(h->busy_until - now) * h->out.rate / (uint64_t)SEC : 0;
+}
+
 /* When the last byte leaves, given the wire's rate; -1: the queue is full. */
 static nsec departure(struct rig_host *h, size_t len, nsec now)
 {
@@ -58,8 +77,7 @@ static nsec departure(struct rig_host *h, size_t len, nsec now)
         return now;
     }
     nsec start = nsec_max(now, h->busy_until);
-    uint64_t waiting = (uint64_t)(start - now) * h->out.rate / (uint64_t)SEC;
-    if (h->out.queue && waiting + len > h->out.queue) {
+    if (h->out.queue && waiting(h, now) + len > h->out.queue) {
         return -1;
     }
     h->busy_until = start + (nsec)(len * (uint64_t)SEC / h->out.rate);
@@ -70,9 +88,11 @@ static void put_on_wire(struct rig_host *h, const struct pkt_out *p)
 {
     struct rig *r = h->rig;
     struct rig_pkt *q = copy_of(p);
+    bool full = h->out.mark && waiting(h, r->now) > h->out.mark;
     nsec leaves = departure(h, q->len, r->now);
 
     h->sent++;
+    h->marked += full && mark(q);
     bool too_large = h->out.mtu != 0 && (q->gso_size ? q->gso_size + 52u : q->len) > h->out.mtu;
     if (leaves < 0 || too_large || chance(r, 1000000) < h->out.loss) {
         h->lost++;

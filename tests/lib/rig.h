@@ -22,6 +22,7 @@ struct rig_wire {
     uint32_t corrupt; /* per million: one bit flips */
     uint64_t rate;    /* bytes per second; 0: no limit */
     uint32_t queue;   /* bytes that may wait for the rate; 0: no limit */
+    uint32_t mark;    /* so many bytes waiting: IPv4 packets with ECT are marked; 0: never */
     uint32_t mtu;     /* larger packets vanish, a black hole; 0: none do */
 };
 
@@ -52,7 +53,7 @@ struct rig_host {
     struct stack *st;
     struct rig_wire out; /* the wire from here to the other */
     nsec busy_until;     /* the wire's rate */
-    uint64_t sent, lost;
+    uint64_t sent, lost, marked;
     bool place;         /* payload is read to its place where core says one */
     struct rig_own own; /* that place is the program's for this socket; sock NULL: the ring */
     uint64_t placed;    /* packets that were */
