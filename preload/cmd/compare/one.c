@@ -117,7 +117,6 @@ static void write_text(const char *path, const char *text)
  */
 static void set_kernel(const struct setup *s)
 {
-    write_text("/proc/sys/net/ipv4/tcp_congestion_control", "cubic");
     write_text("/proc/sys/net/ipv4/tcp_no_metrics_save", "1");
     for (unsigned i = 0; i < s->nset; i++) {
         char path[160];
