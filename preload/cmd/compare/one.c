@@ -113,8 +113,7 @@ static void write_text(const char *path, const char *text)
     }
 }
 
-/* In a new namespace: CUBIC as ours; nothing remembered of earlier runs; and what --set asks for.
- */
+/* In a new namespace: nothing remembered of earlier runs; and what --set asks for. */
 static void set_kernel(const struct setup *s)
 {
     write_text("/proc/sys/net/ipv4/tcp_no_metrics_save", "1");
@@ -156,6 +155,22 @@ static pid_t start(const struct setup *s, int netns, const char *path, char *con
     to_file(2, err);
     execvp(path, argv);
     _exit(EXIT_MISSING);
+}
+
+/* CUBIC as on our stack, on every route: its sysctl takes only what the first namespace allows. */
+static bool set_cubic(const struct setup *s, int netns)
+{
+    char sh[] = "sh", c[] = "-c";
+    char cmd[] = "for f in -4 -6; do ip $f route show | while read -r r; do "
+                 "ip $f route replace $r congctl cubic || exit 1; done; done";
+    char *words[] = {sh, c, cmd, NULL};
+    int status = -1;
+
+    waitpid(start(s, netns, sh, words, "/dev/null", "/dev/null"), &status, 0);
+    if (status != 0) {
+        msg("cannot set CUBIC on the kernel's routes: ip (iproute2) is needed");
+    }
+    return status == 0;
 }
 
 /* How many sockets of the calling thread's namespace are in a state of this set (bit n: Linux's
@@ -365,7 +380,7 @@ static bool play(struct stage *t)
     struct relay_config cfg = {
         .wire = t->s->wire, .mtu = t->s->mtu, .tap = {on_put, on_fired, on_taken, o}};
 
-    if (!make_ends(t) || !start_server(t)) {
+    if (!make_ends(t) || !set_cubic(t->s, t->a) || !set_cubic(t->s, t->b) || !start_server(t)) {
         return false;
     }
     struct relay *r = relay_start(&cfg, &t->program, &t->peer);
