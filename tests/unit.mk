@@ -17,4 +17,4 @@ $(BUILD)/unit/explain_test: $(BUILD)/tests/unit/explain_test.o $(EXPLAIN_OBJ)
 
 .PHONY: check-unit
 check-unit: $(UNIT)
-	$(Q)fail=0; for t in $(call pick,$(UNIT)); do $$t || fail=1; done; exit $$fail
+	$(Q)tests/tools/parallel.sh $(call pick,$(UNIT))
