@@ -244,8 +244,8 @@ static bool set_congestion(struct knobs *k, const char *value)
         return knobs_set(k, "tcp_congestion_control", algo) == 0;
     }
     msg("tcp_congestion_control=%s: there is no such algorithm", value);
-    for (uint8_t i = 0; i < CC_ALGOS; i++) {
-        msg_more("There is %s.", tcp_cc_ops(i)->name);
+    for (int i = 0; i < CC_ALGOS; i++) {
+        msg_more("There is %s.", tcp_cc_ops((uint8_t)i)->name);
     }
     return false;
 }

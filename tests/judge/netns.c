@@ -38,7 +38,7 @@ static void list_names(struct judge *j)
     while (sysctl_name(n)) {
         n++;
     }
-    j->sysctls = calloc(n, sizeof *j->sysctls);
+    j->sysctls = calloc(n + 1, sizeof *j->sysctls);
     if (!j->sysctls) {
         abort();
     }
@@ -63,11 +63,11 @@ void judge_sysctls(struct judge *j)
     for (size_t i = 0; i < j->nsysctls; i++) {
         struct judge_sysctl *s = &j->sysctls[i];
         struct str why = {0};
-        char now[sizeof s->value];
+        char now[sizeof s->value] = "";
         if (!read_setting(s->name, now, sizeof now) || strcmp(now, s->value) == 0) {
             continue;
         }
-        strcpy(s->value, now);
+        memcpy(s->value, now, sizeof now);
         if (first && (j->only_changes || only_changes(s->name))) {
             continue;
         }

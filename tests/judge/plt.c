@@ -44,7 +44,7 @@ static void put(void **slot, void *to)
 static void divert_in(struct search *s, ElfW(Addr) base, const struct table *t,
                       const ElfW(Sym) * syms, const char *strings)
 {
-    for (size_t i = 0; i < t->n; i++) {
+    for (size_t i = 0; t->rel && i < t->n; i++) {
         const ElfW(Rela) *r = &t->rel[i];
         unsigned long type = ELF64_R_TYPE(r->r_info);
         if ((type == IMPORT_SLOT || type == IMPORT_DATA) &&

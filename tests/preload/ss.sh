@@ -89,11 +89,11 @@ check "-l: those that wait" shows 'LISTEN +0 +7 +10\.77\.0\.2:9999' -l
 check "-u: datagram sockets" shows 'UNCONN .*10\.77\.0\.2:5353' -ua
 check "-p: process and descriptor" shows 'users:\(\("python3",pid=[0-9]+,fd=[0-9]+\)\)' -tp
 check "-i: ss's names" shows 'cubic wscale:[0-9]+,[0-9]+ rto:[0-9.]+ .*rtt:[0-9.]+/[0-9.]+ .*mss:1448 .*cwnd:[0-9]+ .*bytes_acked:[0-9]+' -ti
-check "the peer's window limits the sender" json "$stuck_sender['limit'] == 'RWND'" ss -t
-check "a persist timer runs" json "'persist' in $stuck_sender['timers_us']" ss -t
-check "its last call was send" json "$stuck_sender['last_call']['name'] == 'send'" ss -t
+check "the peer's window limits the sender" json "${stuck_sender}['limit'] == 'RWND'" ss -t
+check "a persist timer runs" json "'persist' in ${stuck_sender}['timers_us']" ss -t
+check "its last call was send" json "${stuck_sender}['last_call']['name'] == 'send'" ss -t
 check "why a socket is with the kernel" json "[r for r in d if r['stack'] == 'kernel' and r['peer']['port'] == 8000][0]['why'] == 'loopback'" ss -t
-check "the descriptor is the one the kernel shows" json "__import__('os').readlink('/proc/%d/fd/%d' % ($stuck_sender['processes'][0]['pid'], $stuck_sender['processes'][0]['fd'])) == 'socket:[%d]' % $stuck_sender['inode']" ss -t
+check "the descriptor is the one the kernel shows" json "__import__('os').readlink('/proc/%d/fd/%d' % (${stuck_sender}['processes'][0]['pid'], ${stuck_sender}['processes'][0]['fd'])) == 'socket:[%d]' % ${stuck_sender}['inode']" ss -t
 check "a filter" json "len(d) == 1 and d[0]['state'] == 'LISTEN'" ss state listening
 check "a wrong filter, exit 2" exits 2 'is no filter' "$STANDIN" ss stat listening
 check "a wrong interval, exit 2" exits 2 'a time with its unit' "$STANDIN" ss --watch=5

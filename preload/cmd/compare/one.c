@@ -313,7 +313,8 @@ static pid_t start_program(struct stage *t)
         setenv("STANDIN_ADDR", "10.77.0.2/24,fd77::2/64", 1);
     }
     char **words = words_of(t, self);
-    pid_t pid = words ? start(t->s, t->a, words[0], words, t->o->out_path, t->o->err_path) : -1;
+    pid_t pid =
+        words && words[0] ? start(t->s, t->a, words[0], words, t->o->out_path, t->o->err_path) : -1;
     unsetenv("STANDIN_LINK");
     unsetenv("STANDIN_ADDR");
     free(words);

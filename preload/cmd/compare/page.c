@@ -70,8 +70,11 @@ static void line_add(struct line *l, double x, double y)
     if (l->n == l->max) {
         unsigned max = l->max ? 2 * l->max : 256;
         double *mx = realloc(l->x, max * sizeof *mx);
-        double *my = mx ? realloc(l->y, max * sizeof *my) : NULL;
-        l->x = mx ? mx : l->x;
+        if (!mx) {
+            return;
+        }
+        l->x = mx;
+        double *my = realloc(l->y, max * sizeof *my);
         if (!my) {
             return;
         }

@@ -84,7 +84,7 @@ static void ip4_fragment(const struct cut *c)
     struct field *f = field_add(c, 32, 16, "ip.id", TEXT_IP_ID);
     field_show(f, "0x%04x", (unsigned)f->value);
     field_mean(f, TEXT_IP_ID_MEAN);
-    f = field_add(c, 48, 1, "ip.flags.rb", TEXT_RESERVED);
+    field_add(c, 48, 1, "ip.flags.rb", TEXT_RESERVED);
     f = field_add(c, 49, 1, "ip.flags.df", TEXT_IP_DF);
     field_mean(f, f->value ? TEXT_IP_DF_SET : TEXT_IP_DF_CLEAR);
     f = field_add(c, 50, 1, "ip.flags.mf", TEXT_IP_MF);

@@ -192,7 +192,7 @@ void dis_tcp(struct dissection *d, size_t at, size_t end, size_t wire)
     size_t header = f->value * 4;
     f->value = header;
     field_mean(f, TEXT_IHL_MEAN, (unsigned)(header / 4), (unsigned)header);
-    f = field_add(&c, 100, 3, "tcp.flags.res", TEXT_RESERVED);
+    field_add(&c, 100, 3, "tcp.flags.res", TEXT_RESERVED);
     flag_fields(&c, t);
     if (t->flags & F_ACK) {
         field_mean(ack, TEXT_ACK_MEAN);

@@ -88,18 +88,17 @@ struct flows *flows_new(void)
 
 void flows_free(struct flows *f)
 {
-    struct conn *c;
-    struct conn *next;
-
     if (!f) {
         return;
     }
-    HASH_ITER(hh, f->all, c, next)
-    {
-        HASH_DEL(f->all, c);
+    struct conn *c = f->all;
+    HASH_CLEAR(hh, f->all); /* the table only: the list through the connections stays */
+    while (c) {
+        struct conn *next = c->hh.next;
         free(c->side[0].sent);
         free(c->side[1].sent);
         free(c);
+        c = next;
     }
     free(f);
 }

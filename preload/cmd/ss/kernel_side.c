@@ -75,7 +75,7 @@ static void read_comm(pid_t pid, char comm[16])
     snprintf(path, sizeof path, "/proc/%d/comm", (int)pid);
     FILE *f = fopen(path, "re");
     if (!f || !fgets(comm, 16, f)) {
-        strcpy(comm, "?");
+        snprintf(comm, 16, "?");
     }
     comm[strcspn(comm, "\n")] = '\0';
     if (f) {

@@ -291,7 +291,7 @@ static void ours(const struct rows *r, const struct row *row)
         const struct event *e = &row->last_call;
         printf(" last:%s()=%" PRId64, event_call_name(e->u.call.call), e->u.call.ret);
         if (e->u.call.err) {
-            printf(",%s", err_name((enum err)(e->u.call.err < 0 ? -e->u.call.err : e->u.call.err)));
+            printf(",%s", err_name(e->u.call.err));
         }
         printf(",%s", span(r->now - e->at, buf));
     }

@@ -297,7 +297,7 @@ int main(int argc, char **argv)
     }
     char **words = opt.user ? with_standin(argv + at, argc - at) : argv + at;
     pid_t pid = start(a, words, false);
-    pid_t other = c >= 0 ? start_shell(c, opt.beside) : -1;
+    pid_t other = opt.beside ? start_shell(c, opt.beside) : -1;
     waitpid(pid, &status, 0);
     if (other > 0) {
         waitpid(other, NULL, 0);
