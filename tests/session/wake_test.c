@@ -39,11 +39,11 @@ static int watch_order(int talk, void *arg)
     const struct arena *a = the_session.arena;
     (void)arg;
     while (hear(talk)) {
-        uint32_t seq = __atomic_load_n(&a->arm_seq, __ATOMIC_ACQUIRE);
+        uint32_t armed = __atomic_load_n(&a->arm_seq, __ATOMIC_ACQUIRE);
         bool last = true;
         for (uint32_t i = 0; i < MEMBERS_MAX; i++) {
             const struct member *m = &a->member[i];
-            last &= m->loop_wake == 0 || __atomic_load_n(&m->loop_seen, __ATOMIC_ACQUIRE) == seq;
+            last &= m->loop_wake == 0 || __atomic_load_n(&m->loop_seen, __ATOMIC_ACQUIRE) == armed;
         }
         say(talk, last);
     }

@@ -95,11 +95,8 @@ static bool listens(void)
 static pid_t start_shell(int netns, const char *command)
 {
     char sh[] = "sh", c[] = "-c";
-    char *cmd = strdup(command);
-    char *argv[] = {sh, c, cmd, NULL};
-    pid_t pid = start(netns, argv, true);
-    free(cmd);
-    return pid;
+    char *argv[] = {sh, c, (char *)(uintptr_t)command, NULL};
+    return start(netns, argv, true);
 }
 
 /* CUBIC on every route of the namespace: its sysctl cannot be set there. */
