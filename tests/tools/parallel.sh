@@ -7,10 +7,10 @@ out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 
 n=0
+# shellcheck disable=SC2016 # expanded inside
 for t in "$@"; do
     printf '%s\0%s\0' "$t" "$out/$n"
     n=$((n + 1))
-# shellcheck disable=SC2016 # expanded inside
 done | xargs -0 -r -n 2 -P "$(nproc)" sh -c '"$1" >"$2" 2>&1 || echo "$1" >>"$0/failed"' "$out"
 
 for ((i = 0; i < $#; i++)); do
