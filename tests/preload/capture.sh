@@ -271,7 +271,14 @@ def get():
         pass
     return s
 def keeper():
-    return int(subprocess.run(["pidof", "standin-keeper"], capture_output=True).stdout or 0)
+    """The one that was started last: another session's may still owe something."""
+    def started(pid):
+        try:
+            return int(open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[19])
+        except OSError:
+            return 0
+    pids = subprocess.run(["pidof", "standin-keeper"], capture_output=True, text=True).stdout.split()
+    return int(max(pids, key=started, default=0))
 first = get()
 old = keeper()
 os.kill(old, signal.SIGKILL)

@@ -38,6 +38,7 @@ import os, pty, signal, sys, time
 script = "n=0; trap 'n=$((n+1))' INT; echo ready; sleep 0.4; sleep 0.4; echo n=$n; exit 5"
 pid, fd = pty.fork()
 if pid == 0:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a job in the background ignores it
     os.execv(sys.argv[1], sys.argv[1:] + ["sh", "-c", script])
 out = b""
 while b"ready" not in out:
