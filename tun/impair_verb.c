@@ -351,7 +351,7 @@ static void read_profile(struct reader *r, const char **profile)
 {
     const char *names[64];
     unsigned n = 0;
-    for (; impair_profiles[n].name && n < ARRAY_LEN(names) - 1; n++) {
+    for (; n < ARRAY_LEN(names) - 1 && impair_profiles[n].name; n++) {
         names[n] = impair_profiles[n].name;
     }
     names[n] = NULL;
