@@ -6,17 +6,18 @@
 
 static char data[70000];
 
-static int bound(int family, int port)
+/* To an address of one's own: a wildcard of the stack's takes the kernel's loopback with it, and
+ * the peer beside it could not have the kernel's. */
+static int bound(int family, const char *ip, int port)
 {
     int u = socket(family, SOCK_DGRAM, 0);
     struct timeval tv = {.tv_usec = 300000};
-    struct sockaddr_in any = at("0.0.0.0", port);
-    struct sockaddr_in6 any6 = at6("::", port);
+    struct sockaddr_in sin = at(ip, port);
+    struct sockaddr_in6 sin6 = at6(ip, port);
     setsockopt(u, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv);
-    if (family == AF_INET) {
-        bind(u, (struct sockaddr *)&any, sizeof any);
-    } else {
-        bind(u, (struct sockaddr *)&any6, sizeof any6);
+    if ((family == AF_INET ? bind(u, (struct sockaddr *)&sin, sizeof sin)
+                           : bind(u, (struct sockaddr *)&sin6, sizeof sin6)) < 0) {
+        die("bind");
     }
     return u;
 }
@@ -48,7 +49,7 @@ static void drain(const char *who, int u)
 void peer(void)
 {
     struct sockaddr_in to = at(ME, PORT);
-    int u = bound(AF_INET, PORT), s = bound(AF_INET6, PORT + 1), v = 1000;
+    int u = bound(AF_INET, PEER, PORT), s = bound(AF_INET6, PEER6, PORT + 1), v = 1000;
     tell();
     for (int i = 0; i < 5; i++) {
         hear();
@@ -94,7 +95,7 @@ void test(void)
 {
     struct sockaddr_in to = at(PEER, PORT);
     struct sockaddr_in6 to6 = at6(PEER6, PORT + 1);
-    int u = bound(AF_INET, PORT), s = bound(AF_INET6, PORT + 1), v = 0;
+    int u = bound(AF_INET, ME, PORT), s = bound(AF_INET6, ME6, PORT + 1), v = 0;
     socklen_t len = sizeof v;
     hear();
     say("get", getsockopt(u, IPPROTO_UDP, UDP_SEGMENT, &v, &len));
