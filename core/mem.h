@@ -42,6 +42,7 @@ enum mem_kind {
     MEM_MARK,    /* struct mark: a place in a stream being sent */
     MEM_MD5,     /* struct md5_key: a key of TCP-MD5 */
     MEM_REQ,     /* struct tcp_req: a connection half open */
+    MEM_FLIGHT,  /* struct tcp_flight: of a connection with something to send */
     MEM_KINDS
 };
 

@@ -30,6 +30,7 @@
 #include "sock_priv.h"
 #include "sock_side.h"
 #include "tcp.h"
+#include "tcp_flight.h"
 #include "udp.h"
 
 #define FLUSH_PKTS_MAX \
@@ -86,6 +87,7 @@ struct stack *stack_init(void *base, void *at, size_t size_max, const struct sta
     timer_init(&st->pmtu_timer);
     st->pmtu_timer.owner = TIMER_PMTU;
     mcast_init(st);
+    tcp_flight_none(&st->no_flight);
     st->pmtu_min = UINT32_MAX;
     st->icmp_at = env->now;
     st->icmp_tokens = (uint32_t)st->knobs.icmp_msgs_burst;
@@ -103,6 +105,7 @@ struct stack *stack_init(void *base, void *at, size_t size_max, const struct sta
         [MEM_MARK] = sizeof(struct mark),
         [MEM_MD5] = tcp_md5_key_size(),
         [MEM_REQ] = sizeof(struct tcp_req),
+        [MEM_FLIGHT] = sizeof(struct tcp_flight),
     };
     st->mem = mem_init(base, (uint8_t *)at + own + ring, size_max, sizes, cfg->mem_limit, env);
     if (!st->mem || demux_init(st, env) != 0 || tcp_req_init(st, env) != 0) {
@@ -438,6 +441,7 @@ void stack_recover(struct stack *st, struct env *env)
     indices_clear(st);
     frag_rebuild(st);
     sock_side_rebuild(st);
+    tcp_flight_rebuild(st);
     tcp_rebuild_all(st, env);
     tcp_mark_rebuild(st);
     tcp_md5_rebuild(st);

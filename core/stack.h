@@ -31,6 +31,7 @@
 #include "sock.h"
 #include "stats.h"
 #include "tcp_fastopen.h"
+#include "tcp_flight.h"
 #include "tcp_req.h"
 #include "timer.h"
 
@@ -138,7 +139,8 @@ struct stack {
     uint16_t pmtu_gen;     /* counts changes */
     struct timer pmtu_timer;
 
-    struct tfo tfo; /* tcp_fastopen.c */
+    struct tfo tfo;              /* tcp_fastopen.c */
+    struct tcp_flight no_flight; /* tcp_flight.h */
     struct tcp_reqs reqs;
 
     struct mcast_group mcast[MCAST_GROUPS_MAX];

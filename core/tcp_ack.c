@@ -37,8 +37,8 @@ static bool take_window(struct stack *st, struct env *env, struct tcp *c, const 
     c->snd.wnd = wnd;
     c->snd.wnd_max = max_u32(c->snd.wnd_max, wnd);
     if (wnd) {
-        c->probes = c->due[TT_PERSIST] != NEVER ? 0 : c->probes;
-        if (c->due[TT_PERSIST] != NEVER) {
+        c->probes = tcp_due(c, TT_PERSIST) != NEVER ? 0 : c->probes;
+        if (tcp_due(c, TT_PERSIST) != NEVER) {
             tcp_timer_clear(st, env, c, TT_PERSIST);
             c->backoff = 0;
             c->probe_since = 0;
@@ -50,7 +50,7 @@ static bool take_window(struct stack *st, struct env *env, struct tcp *c, const 
 /* One record that lies wholly below the acknowledgment. */
 static void ack_record(struct tcp *c, struct tcp_acked *a, nsec now, nsec *oldest)
 {
-    struct tx_rec *r = txq_at(&c->tx, 0);
+    struct tx_rec *r = txq_at(&c->fl->tx, 0);
 
     a->acked += r->segs;
     if (!(r->flags & TXR_SACKED)) {
@@ -61,7 +61,7 @@ static void ack_record(struct tcp *c, struct tcp_acked *a, nsec now, nsec *oldes
     } else if (!(r->flags & TXR_SACKED)) {
         *oldest = *oldest ? *oldest : r->at;
         a->reord = seq_min(a->reord, r->from);
-        if (seq_leq(r->to, c->high_seq)) {
+        if (seq_leq(r->to, c->fl->high_seq)) {
             a->orig_acked = true;
         }
     }
@@ -70,7 +70,7 @@ static void ack_record(struct tcp *c, struct tcp_acked *a, nsec now, nsec *oldes
         tcp_rate_delivered(&c->rate, &a->rate, &r->rate, r->at, r->to, r->flags & TXR_EVER);
     }
     a->mtu_probe = a->mtu_probe || (r->flags & TXR_MTU) != 0;
-    txq_pop(&c->tx);
+    txq_pop(&c->fl->tx);
 }
 
 /* Takes everything below `ack` out of the queue. */
@@ -78,11 +78,11 @@ static void clean_queue(struct tcp *c, struct tcp_acked *a, seq ack, nsec now)
 {
     nsec oldest = 0;
 
-    while (c->tx.n && seq_leq(txq_at(&c->tx, 0)->to, ack)) {
+    while (c->fl->tx.n && seq_leq(txq_at(&c->fl->tx, 0)->to, ack)) {
         ack_record(c, a, now, &oldest);
     }
-    if (c->tx.n && seq_lt(txq_at(&c->tx, 0)->from, ack)) {
-        struct tx_rec *r = txq_at(&c->tx, 0);
+    if (c->fl->tx.n && seq_lt(txq_at(&c->fl->tx, 0)->from, ack)) {
+        struct tx_rec *r = txq_at(&c->fl->tx, 0);
         uint32_t mss = max_u32(c->snd.mss, 1);
         uint32_t keep = max_u32((seq_dist(ack, r->to) + mss - 1) / mss, 1);
         keep = min_u32(keep, r->segs);
@@ -96,9 +96,9 @@ static void clean_queue(struct tcp *c, struct tcp_acked *a, seq ack, nsec now)
         } else if (!(r->flags & TXR_SACKED)) {
             a->reord = seq_min(a->reord, r->from);
             oldest = oldest ? oldest : r->at;
-            a->orig_acked = a->orig_acked || seq_leq(ack, c->high_seq);
+            a->orig_acked = a->orig_acked || seq_leq(ack, c->fl->high_seq);
         }
-        txq_trim(&c->tx, ack, keep);
+        txq_trim(&c->fl->tx, ack, keep);
     }
     if (oldest) {
         a->rtt = nsec_max(now - oldest, 1);
@@ -125,8 +125,7 @@ static void take_bytes(struct stack *st, struct env *env, struct tcp *c, struct 
             ring_trim(&c->sq, st->mem);
         }
     }
-    if (c->tx.n == 0) {
-        txq_idle(&c->tx, st->mem);
+    if (c->fl->tx.n == 0) {
         tcp_chrono_stop(c, CHRONO_BUSY, env->now);
     }
 }
@@ -151,7 +150,7 @@ static void take_rtt(struct stack *st, struct tcp *c, struct tcp_acked *a,
 /* RFC 5681 2: what a duplicate acknowledgment is. */
 static bool is_duplicate(const struct tcp *c, const struct tcp_seg *seg, bool window_moved)
 {
-    return seq_eq(seg->ack, c->snd.una) && seg->len == 0 && !window_moved && c->tx.n &&
+    return seq_eq(seg->ack, c->snd.una) && seg->len == 0 && !window_moved && c->fl->tx.n &&
            !(seg->flags & (TCP_SYN | TCP_FIN));
 }
 
@@ -174,10 +173,10 @@ static void settle(struct stack *st, struct env *env, struct tcp *c, const struc
 {
     if (a->new_data) {
         c->retries = 0;
-        c->stall_at = 0;
+        c->fl->stall_at = 0;
         c->probes = 0;
         c->s.soft_err = 0;
-        if (c->due[TT_REORDER] == NEVER || c->tx.n == 0) {
+        if (tcp_due(c, TT_REORDER) == NEVER || c->fl->tx.n == 0) {
             tcp_timer_clear(st, env, c, TT_REORDER);
             tcp_arm_rto(st, env, c);
         }
@@ -186,12 +185,13 @@ static void settle(struct stack *st, struct env *env, struct tcp *c, const struc
             tcp_chrono_stop(c, CHRONO_SNDBUF, env->now);
             sock_notify(st, &c->s, LX_POLLOUT | LX_POLLWRNORM);
         }
-    } else if (a->sacked && c->due[TT_TLP] != NEVER) {
+    } else if (a->sacked && tcp_due(c, TT_TLP) != NEVER) {
         tcp_arm_rto(st, env, c); /* RFC 8985 7.2: no probe once SACKs come in */
     }
-    if (c->tx.n || tcp_unsent(c) || (c->fin_queued && !c->fin_sent)) {
+    if (c->fl->tx.n || tcp_unsent(c) || (c->fin_queued && !c->fin_sent)) {
         tcp_want_out(st, c);
     }
+    tcp_flight_idle(st, env, c);
 }
 
 /* RFC 7323 4.3: the timestamp to echo is that of the segment that holds the last byte
@@ -221,16 +221,16 @@ bool tcp_ack_in(struct stack *st, struct env *env, struct tcp *c, const struct t
         .ts_ecr = seg->has_ts ? seg->ts_ecr : 0,
         .ece = tcp_ecn_echo(c, seg),
         .cwnd_limited =
-            c->cwnd_limited || (tcp_cc_in_slow_start(&c->cc) && c->cc.cwnd < 2 * c->max_out),
+            c->cwnd_limited || (tcp_cc_in_slow_start(&c->cc) && c->cc.cwnd < 2 * c->fl->max_out),
     };
     bool was_writable = tcp_writable(st, c);
 
     c->ack_rcv_at = env->now;
-    if (c->due[TT_KEEP] != NEVER || c->due[TT_PERSIST] != NEVER) {
+    if (tcp_due(c, TT_KEEP) != NEVER || tcp_due(c, TT_PERSIST) != NEVER) {
         c->probes = 0; /* whoever answers lives */
     }
     if (seq_lt(seg->ack, c->snd.una)) { /* old, but its SACK blocks may be news */
-        if (seg->nsack && c->tx.n) {
+        if (seg->nsack && c->fl->tx.n) {
             tcp_loss_sack(st, env, c, seg, &a);
             tcp_loss_ack(st, env, c, &a);
             c->rate.delivered += a.delivered;
@@ -239,11 +239,11 @@ bool tcp_ack_in(struct stack *st, struct env *env, struct tcp *c, const struct t
         return true;
     }
     bool moved = take_window(st, env, c, seg);
-    if (c->tx.n == 0) {
+    if (c->fl->tx.n == 0) {
         if (seg->nsack) { /* RFC 2883 4: what came twice, told after all is acknowledged */
             tcp_loss_sack(st, env, c, seg, &a);
         }
-        if (c->due[TT_PERSIST] != NEVER) { /* Linux, not RFC: an answer starts the time anew */
+        if (tcp_due(c, TT_PERSIST) != NEVER) { /* Linux, not RFC: an answer starts the time anew */
             tcp_timer_clear(st, env, c, TT_PERSIST);
             tcp_arm_persist(st, env, c);
         }

@@ -26,11 +26,10 @@
 #include "tcp.h"
 #include "tcp_cc.h"
 #include "tcp_ecn.h"
+#include "tcp_flight.h"
 #include "tcp_rate.h"
 #include "tcp_rtt.h"
-#include "tcp_txq.h"
 #include "tcp_wire.h"
-#include "tcp_wq.h"
 #include "timer.h"
 #include "view.h"
 
@@ -149,8 +148,7 @@ struct tcp {
 
     struct ring sq;
     struct ring rq;
-    struct txq tx;
-    struct wq wq; /* of what is unsent */
+    struct tcp_flight *fl; /* what is unsent and unacknowledged; never NULL (tcp_flight.h) */
     struct ranges ooo;
     struct sack_block recent[TCP_SACK_MAX]; /* blocks to report, newest first (RFC 2018 4) */
     struct sack_block dsack;                /* RFC 2883; valid while has_dsack */
@@ -170,29 +168,10 @@ struct tcp {
     uint8_t backoff; /* doublings of the RTO */
     uint8_t retries; /* retransmissions of the same data by timeout */
     uint8_t dup_acks;
-    bool frto;            /* RFC 5682: after a timeout, waiting to learn whether it was spurious */
-    uint32_t reno_sacked; /* without SACK: duplicate ACKs stand for segments delivered */
-    uint32_t max_out;     /* most segments out since usage_seq was SND.NXT */
-    seq usage_seq;
-    nsec stall_at;      /* since when nothing new is acknowledged; 0: not stalled */
+    bool frto;          /* RFC 5682: after a timeout, waiting to learn whether it was spurious */
     uint8_t reordering; /* DupThresh, in segments */
     uint8_t reo_steps;  /* RFC 8985 reo_wnd_mult */
-    seq high_seq;       /* SND.NXT when recovery began: it ends when that is acknowledged */
     seq tlp_high;
-    uint32_t prior_cwnd;
-    uint32_t prr_delivered;
-    uint32_t prr_out;
-    uint32_t undo_cwnd; /* what to return to when the loss was none */
-    uint32_t undo_ssthresh;
-    seq undo_marker;
-    int32_t
-        undo_retrans;   /* retransmissions not yet reported as duplicates; -1: undo not possible */
-    nsec retrans_stamp; /* when the first retransmission of this recovery was sent; 0: none */
-    struct {
-        nsec at; /* when the most recently delivered segment was sent */
-        seq end; /* and its end */
-        nsec rtt;
-    } rack;
     uint32_t cwnd_used; /* RFC 7661 in Linux's form */
     nsec cwnd_stamp;
 
@@ -216,9 +195,9 @@ struct tcp {
     uint64_t rq_taken; /* ring offset when drs_at began */
 
     /* timers */
-    nsec due[TT_COUNT];
-    struct timer timer; /* at the earliest of them */
-    uint8_t probes;     /* unanswered window probes or keepalives */
+    nsec due[TT_COUNT - FLIGHT_TIMERS]; /* tcp_due */
+    struct timer timer;                 /* at the earliest of them */
+    uint8_t probes;                     /* unanswered window probes or keepalives */
     nsec probe_since;
     int32_t keep_idle_s, keep_intvl_s, keep_cnt; /* 0: the stack's */
     int32_t user_timeout_ms;
@@ -273,10 +252,40 @@ static inline const struct tcp *tcp_of_const(const struct sock *s)
     return (const struct tcp *)s;
 }
 
+/* Where the time of a timer stands: beside c, or in its flight. */
+static inline nsec *tcp_due_at(struct tcp *c, enum tcp_timer_kind k)
+{
+    switch (k) {
+    case TT_RTO:
+        return &c->fl->due[FLIGHT_RTO];
+    case TT_TLP:
+        return &c->fl->due[FLIGHT_TLP];
+    case TT_REORDER:
+        return &c->fl->due[FLIGHT_REORDER];
+    case TT_PACE:
+        return &c->fl->due[FLIGHT_PACE];
+    case TT_PERSIST:
+        return &c->due[0];
+    case TT_DELACK:
+        return &c->due[1];
+    case TT_KEEP:
+        return &c->due[2];
+    case TT_WAIT:
+    case TT_COUNT:
+        break;
+    }
+    return &c->due[3];
+}
+
+static inline nsec tcp_due(const struct tcp *c, enum tcp_timer_kind k)
+{
+    return *tcp_due_at((struct tcp *)(uintptr_t)c, k);
+}
+
 /* Our SYN is not acknowledged yet. */
 static inline bool tcp_syn_out(const struct tcp *c)
 {
-    return c->tx.n && seq_eq(c->snd.una, c->iss);
+    return c->fl->tx.n && seq_eq(c->snd.una, c->iss);
 }
 
 /* RFC 9293 3.3.2: from ESTABLISHED on. */
@@ -316,8 +325,8 @@ static inline uint32_t tcp_unsent(const struct tcp *c)
 /* Segments in the network: RFC 6675's pipe. */
 static inline uint32_t tcp_inflight(const struct tcp *c)
 {
-    uint32_t n = txq_inflight(&c->tx);
-    return n > c->reno_sacked ? n - c->reno_sacked : 0;
+    uint32_t n = txq_inflight(&c->fl->tx);
+    return n > c->fl->reno_sacked ? n - c->fl->reno_sacked : 0;
 }
 
 /* What a peer takes that says nothing. RFC 9293 3.7.1 MUST-15 */
@@ -580,7 +589,7 @@ void tcp_chrono_stop(struct tcp *c, enum tcp_chrono k, nsec now);
 /* The retransmission timer fired; the loss is repaired. */
 void tcp_rto_began(struct tcp *c, nsec now);
 void tcp_rto_over(struct tcp *c, nsec now);
-/* What TCP_INFO says at `now`. Follows no pointer of c. */
+/* What TCP_INFO says at `now`. Follows no pointer of c but c->fl. */
 void tcp_fill_info(const struct stack *st, const struct tcp *c, struct lx_tcp_info *i, nsec now);
 
 /* ---- tcp_listen.c */

@@ -105,8 +105,8 @@ void tcp_cwnd_restart(struct stack *st, const struct env *env, struct tcp *c)
     nsec now = env->now;
     nsec idle = now - c->snd_at;
 
-    if (!st->knobs.tcp_slow_start_after_idle || c->tx.out || !c->snd_at || idle <= tcp_rto(st, c) ||
-        !tcp_unsent(c) || tcp_cc_ops(c->cc.algo)->control) {
+    if (!st->knobs.tcp_slow_start_after_idle || c->fl->tx.out || !c->snd_at ||
+        idle <= tcp_rto(st, c) || !tcp_unsent(c) || tcp_cc_ops(c->cc.algo)->control) {
         return;
     }
     uint32_t restart = min_u32((uint32_t)st->knobs.user_init_cwnd, c->cc.cwnd);
@@ -124,18 +124,18 @@ void tcp_cwnd_validate(struct stack *st, const struct env *env, struct tcp *c, b
 {
     nsec now = env->now;
 
-    if (seq_geq(c->snd.una, c->usage_seq) || limited ||
-        (!c->cwnd_limited && c->tx.out > c->max_out)) {
+    if (seq_geq(c->snd.una, c->fl->usage_seq) || limited ||
+        (!c->cwnd_limited && c->fl->tx.out > c->fl->max_out)) {
         c->cwnd_limited = limited;
-        c->max_out = c->tx.out;
-        c->usage_seq = c->snd.nxt;
+        c->fl->max_out = c->fl->tx.out;
+        c->fl->usage_seq = c->snd.nxt;
     }
-    if (c->cwnd_limited || (tcp_cc_in_slow_start(&c->cc) && c->cc.cwnd < 2 * c->max_out)) {
+    if (c->cwnd_limited || (tcp_cc_in_slow_start(&c->cc) && c->cc.cwnd < 2 * c->fl->max_out)) {
         c->cwnd_used = 0;
         c->cwnd_stamp = now;
         return;
     }
-    c->cwnd_used = max_u32(c->cwnd_used, c->tx.out);
+    c->cwnd_used = max_u32(c->cwnd_used, c->fl->tx.out);
     if (!st->knobs.tcp_slow_start_after_idle || now - c->cwnd_stamp < c->rtt.rto ||
         tcp_cc_ops(c->cc.algo)->control) {
         return;

@@ -66,7 +66,7 @@ bool tcp_ecn_request(const struct stack *st, const struct tcp *l, const struct t
 static void mark_each(struct stack *st, struct env *env, struct tcp *c, bool ce)
 {
     if (ce != c->ecn_demand_cwr) {
-        if (c->due[TT_DELACK] != NEVER) {
+        if (tcp_due(c, TT_DELACK) != NEVER) {
             tcp_send_ack(st, env, c, TX_ACK); /* for what came before the change */
         }
         tcp_enter_quickack(c, 1);

@@ -242,10 +242,10 @@ static uint32_t take_first(struct stack *st, struct env *env, struct tcp *c,
         return 0;
     }
     seq from = seq_add(c->iss, 1);
-    if (txq_push(&c->tx, st->mem, env, from, seq_add(from, room), 1, env->now)) {
+    if (tcp_flight_push(st, env, c, from, seq_add(from, room), 1, env->now)) {
         return 0;
     }
-    txq_set(&c->tx, txq_at(&c->tx, c->tx.n - 1), TXR_PSH);
+    txq_set(&c->fl->tx, txq_at(&c->fl->tx, c->fl->tx.n - 1), TXR_PSH);
     for (size_t i = 0; i < f->n && len < room; i++) {
         uint32_t n = (uint32_t)min_size(f->v[i].n, room - len);
         ring_put(&c->sq, c->sq.tail + len, f->v[i].p, n);
@@ -262,7 +262,7 @@ int tfo_open(struct stack *st, struct env *env, struct tcp *c, struct tcp_first 
     uint32_t len = 0;
     bool ready = cookie_ready(st, env, c, &mss, &cookie);
 
-    if (txq_push(&c->tx, st->mem, env, c->iss, seq_add(c->iss, 1), 1, env->now)) {
+    if (tcp_flight_push(st, env, c, c->iss, seq_add(c->iss, 1), 1, env->now)) {
         return -ERR_NOBUFS;
     }
     if (ready) {
@@ -288,14 +288,13 @@ static bool ack_first(struct stack *st, struct tcp *c, seq ack)
     ring_drop(&c->sq, n);
     c->info.bytes_acked += n;
     c->snd.una = seq_add(c->snd_base, n);
-    while (c->tx.n && seq_leq(txq_at(&c->tx, 0)->to, c->snd.una)) {
-        txq_pop(&c->tx);
+    while (c->fl->tx.n && seq_leq(txq_at(&c->fl->tx, 0)->to, c->snd.una)) {
+        txq_pop(&c->fl->tx);
     }
-    if (c->tx.n == 0) {
+    if (c->fl->tx.n == 0) {
         ring_trim(&c->sq, st->mem);
-        txq_idle(&c->tx, st->mem);
     }
-    return c->tx.n > 0;
+    return c->fl->tx.n > 0;
 }
 
 /* Sends what is left again, in segments of the size agreed. Linux, not RFC: in the state LOSS, but
@@ -304,17 +303,17 @@ static void resend_first(struct stack *st, struct env *env, struct tcp *c)
 {
     uint32_t n = seq_dist(c->snd.una, c->snd.nxt);
 
-    while (c->tx.n) {
-        txq_pop(&c->tx);
+    while (c->fl->tx.n) {
+        txq_pop(&c->fl->tx);
     }
     uint32_t segs = (n + c->snd.mss - 1) / max_u32(c->snd.mss, 1);
-    if (txq_push(&c->tx, st->mem, env, c->snd.una, c->snd.nxt, segs, env->now)) {
+    if (tcp_flight_push(st, env, c, c->snd.una, c->snd.nxt, segs, env->now)) {
         tcp_done(st, env, c, ERR_NOBUFS);
         return;
     }
-    txq_set(&c->tx, txq_at(&c->tx, 0), TXR_LOST | TXR_PSH);
-    c->high_seq = c->snd.nxt;
-    c->undo_cwnd = 0;
+    txq_set(&c->fl->tx, txq_at(&c->fl->tx, 0), TXR_LOST | TXR_PSH);
+    c->fl->high_seq = c->snd.nxt;
+    c->fl->undo_cwnd = 0;
     c->ca_state = CA_LOSS;
     tcp_loss_resend(st, env, c);
 }

@@ -28,12 +28,12 @@ static bool is_opening(const struct tcp *c)
 /* RFC 6069 4.2, TCP-LCD: at the earliest what one doubling less would have been. */
 static void revert_backoff(struct stack *st, struct env *env, struct tcp *c, seq at)
 {
-    if (!seq_eq(at, c->snd.una) || c->retries == 0 || c->backoff == 0 || c->due[TT_RTO] == NEVER ||
-        c->tx.n == 0) {
+    if (!seq_eq(at, c->snd.una) || c->retries == 0 || c->backoff == 0 ||
+        tcp_due(c, TT_RTO) == NEVER || c->fl->tx.n == 0) {
         return;
     }
     c->backoff--;
-    nsec due = txq_at(&c->tx, 0)->at + tcp_rto(st, c);
+    nsec due = txq_at(&c->fl->tx, 0)->at + tcp_rto(st, c);
     tcp_timer_set(st, env, c, TT_RTO, nsec_max(due, env->now));
 }
 
@@ -88,11 +88,11 @@ static bool is_in_flight(const struct tcp *c, seq at, uint32_t mtu)
         uint32_t len = seq_dist(c->snd_base, c->snd.nxt);
         return tcp_mtu_of(c, len + TCP_HDR_MAX - TCP_HDR_MIN) > mtu;
     }
-    if (!tcp_synchronized(c) || c->state == TCP_TIME_WAIT || !c->tx.n || seq_lt(at, c->snd.una) ||
-        seq_geq(at, c->snd.nxt)) {
+    if (!tcp_synchronized(c) || c->state == TCP_TIME_WAIT || !c->fl->tx.n ||
+        seq_lt(at, c->snd.una) || seq_geq(at, c->snd.nxt)) {
         return false;
     }
-    const struct tx_rec *r = txq_at(&c->tx, txq_find(&c->tx, at));
+    const struct tx_rec *r = txq_at(&c->fl->tx, txq_find(&c->fl->tx, at));
     uint32_t left = seq_dist(seq_max(at, r->from), r->to);
     uint32_t largest = r->flags & TXR_MTU ? left : min_u32(left, c->snd.mss);
     return tcp_mtu_of(c, largest) > mtu;

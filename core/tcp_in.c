@@ -63,24 +63,24 @@ static void take_syn(struct stack *st, struct env *env, struct tcp *c, const str
 /* Our SYN is acknowledged: its record goes, its round trip is the first sample. */
 static void syn_acked(struct stack *st, struct env *env, struct tcp *c)
 {
-    if (c->tx.n) {
-        const struct tx_rec *r = txq_at(&c->tx, 0);
+    if (c->fl->tx.n) {
+        const struct tx_rec *r = txq_at(&c->fl->tx, 0);
         if (!(r->flags & TXR_EVER)) {
             tcp_rtt_sample(&c->rtt, env->now - r->at, c->snd.nxt, c->snd.nxt,
                            (nsec)st->knobs.user_rto_min_ms * MSEC,
                            (nsec)st->knobs.user_rto_max_ms * MSEC);
         }
-        txq_pop(&c->tx);
-        txq_idle(&c->tx, st->mem);
+        txq_pop(&c->fl->tx);
+        c->fl->stall_at = 0;
     }
     c->rate.delivered++;
     c->info.bytes_acked += !c->passive; /* Linux, not RFC 4898: the client's SYN */
     c->snd.una = c->snd_base;
     c->backoff = 0;
     c->retries = 0;
-    c->stall_at = 0;
     c->s.soft_err = 0;
     tcp_timer_clear(st, env, c, TT_RTO);
+    tcp_flight_idle(st, env, c);
 }
 
 void tcp_established(struct stack *st, struct env *env, struct tcp *c)
@@ -98,8 +98,6 @@ void tcp_established(struct stack *st, struct env *env, struct tcp *c)
         iw = 1; /* RFC 5681 3.1: the SYN was lost more than once */
     }
     tcp_cc_start(st, c, c->cc.algo, iw, env->now);
-    c->high_seq = c->snd.nxt;
-    c->usage_seq = c->snd.nxt;
     tcp_rto_over(c, env->now);
     c->snd_at = c->rcv_at = env->now;
 }
@@ -131,13 +129,13 @@ static void opened_for_writer(struct stack *st, struct env *env, struct tcp *c)
 static enum drop simultaneous_open(struct stack *st, struct env *env, struct tcp *c)
 {
     if (c->defer_connect) { /* our SYN was still waiting for data: it goes without */
-        if (txq_push(&c->tx, st->mem, env, c->iss, c->snd.nxt, 1, env->now)) {
+        if (tcp_flight_push(st, env, c, c->iss, c->snd.nxt, 1, env->now)) {
             return DROP_NO_MEMORY;
         }
         c->defer_connect = false;
     }
     tcp_to(st, env, c, TCP_SYN_RCVD);
-    txq_at(&c->tx, 0)->at = env->now;
+    txq_at(&c->fl->tx, 0)->at = env->now;
     tcp_send_syn(st, env, c, TX_SYNACK);
     tcp_timer_set(st, env, c, TT_RTO, env->now + tcp_rto(st, c));
     return DROP_NONE;
@@ -388,7 +386,7 @@ static enum drop ack_syn_rcvd(struct stack *st, struct env *env, struct tcp *c,
     if (c->fin_queued) {
         tcp_to(st, env, c, TCP_FIN_WAIT_1);
     }
-    if (c->tx.n) { /* data went with or behind the SYN */
+    if (c->fl->tx.n) { /* data went with or behind the SYN */
         tcp_arm_rto(st, env, c);
     }
     tcp_want_out(st, c);

@@ -38,7 +38,7 @@ void tcp_chrono_stop(struct tcp *c, enum tcp_chrono k, nsec now)
     if (c->info.chrono_now == CHRONO_IDLE) {
         return;
     }
-    if (c->tx.n == 0 && ring_len(&c->sq) == 0) {
+    if (c->fl->tx.n == 0 && ring_len(&c->sq) == 0) {
         switch_to(c, CHRONO_IDLE, now);
     } else if (c->info.chrono_now == k) {
         switch_to(c, CHRONO_BUSY, now);
@@ -83,16 +83,17 @@ static uint8_t info_options(const struct tcp *c)
 /* Linux, not RFC: what is thought lost, sent again or not; a probe's loss is only a guess. */
 static uint32_t lost_out(const struct tcp *c)
 {
-    return c->tx.lost + c->tx.retrans - (c->tlp_out && c->tlp_retrans && c->tx.retrans ? 1 : 0);
+    return c->fl->tx.lost + c->fl->tx.retrans -
+           (c->tlp_out && c->tlp_retrans && c->fl->tx.retrans ? 1 : 0);
 }
 
 static void info_send(const struct stack *st, const struct tcp *c, struct lx_tcp_info *i, nsec now)
 {
     i->tcpi_snd_mss = c->snd.mss;
-    i->tcpi_unacked = c->tx.out;
-    i->tcpi_sacked = c->tx.sacked + c->reno_sacked;
+    i->tcpi_unacked = c->fl->tx.out;
+    i->tcpi_sacked = c->fl->tx.sacked + c->fl->reno_sacked;
     i->tcpi_lost = lost_out(c);
-    i->tcpi_retrans = c->tx.retrans;
+    i->tcpi_retrans = c->fl->tx.retrans;
     i->tcpi_last_data_sent = ms_since(c->snd_at, now);
     i->tcpi_pmtu = ip_mtu(st, &c->s.flow.raddr);
     i->tcpi_rtt = usec(c->rtt.srtt);

@@ -209,7 +209,7 @@ static struct tcp *make_child(struct stack *st, struct env *env, const struct tc
     open_child(st, env, c, r);
     c->parent = r->parent;
     c->half_open = true;
-    if (txq_push(&c->tx, st->mem, env, c->iss, c->snd.nxt, segs, sent)) {
+    if (tcp_flight_push(st, env, c, c->iss, c->snd.nxt, segs, sent)) {
         tcp_done(st, env, c, ERR_NOBUFS);
         st->touching2 = NULL;
         return NULL;
@@ -289,7 +289,7 @@ enum drop tcp_listen_child(struct stack *st, struct env *env, struct tcp_req *r,
         return DROP_NO_MEMORY;
     }
     if (r->again) {
-        txq_set(&c->tx, txq_at(&c->tx, 0), TXR_EVER);
+        txq_set(&c->fl->tx, txq_at(&c->fl->tx, 0), TXR_EVER);
         c->info.total_retrans = max_u32(r->timeouts, !r->cookie);
     }
     struct sock_ref ref = sock_ref(&c->s);

@@ -48,10 +48,10 @@ void tcp_rack_advance(struct tcp *c, const struct tx_rec *r, nsec now)
     if ((r->flags & TXR_EVER) && c->rtt.min != NEVER && rtt < c->rtt.min) {
         return; /* the original was delivered, not the retransmission */
     }
-    c->rack.rtt = rtt;
-    if (r->at > c->rack.at || (r->at == c->rack.at && seq_gt(r->to, c->rack.end))) {
-        c->rack.at = r->at;
-        c->rack.end = r->to;
+    c->fl->rack.rtt = rtt;
+    if (r->at > c->fl->rack.at || (r->at == c->fl->rack.at && seq_gt(r->to, c->fl->rack.end))) {
+        c->fl->rack.at = r->at;
+        c->fl->rack.end = r->to;
     }
 }
 
@@ -73,8 +73,8 @@ static void take_dsack(struct stack *st, struct tcp *c, const struct sack_block 
     c->dsack_seen = true;
     c->info.dsack_dups++;
     st->stats.TcpDsackRecv++;
-    if (c->undo_marker.v && c->undo_retrans > 0 && seq_lt(c->undo_marker, b->to)) {
-        c->undo_retrans--;
+    if (c->fl->undo_marker.v && c->fl->undo_retrans > 0 && seq_lt(c->fl->undo_marker, b->to)) {
+        c->fl->undo_retrans--;
     }
     if (c->reo_steps < 255) {
         c->reo_steps++; /* RFC 8985 6.2 step 4: the reordering window was too small */
@@ -88,7 +88,7 @@ static void sack_record(struct tcp *c, struct tx_rec *r, struct tcp_acked *a, ns
         return;
     }
     if (!(r->flags & TXR_EVER)) {
-        if (seq_leq(r->to, c->high_seq)) {
+        if (seq_leq(r->to, c->fl->high_seq)) {
             a->orig_acked = true;
         }
         if (seq_lt(r->from, *high)) { /* a hole was filled by the original */
@@ -98,8 +98,8 @@ static void sack_record(struct tcp *c, struct tx_rec *r, struct tcp_acked *a, ns
     }
     tcp_rack_advance(c, r, now);
     tcp_rate_delivered(&c->rate, &a->rate, &r->rate, r->at, r->to, r->flags & TXR_EVER);
-    txq_clear(&c->tx, r, TXR_LOST | TXR_RETRANS);
-    txq_set(&c->tx, r, TXR_SACKED);
+    txq_clear(&c->fl->tx, r, TXR_LOST | TXR_RETRANS);
+    txq_set(&c->fl->tx, r, TXR_SACKED);
     a->sacked += r->segs;
     a->delivered += r->segs;
     *high = seq_max(*high, r->to);
@@ -111,7 +111,7 @@ static void sack_record(struct tcp *c, struct tx_rec *r, struct tcp_acked *a, ns
 static bool fit_record(struct stack *st, struct env *env, struct tcp *c, uint32_t i,
                        const struct sack_block *b, bool *stop)
 {
-    const struct tx_rec *r = txq_at(&c->tx, i);
+    const struct tx_rec *r = txq_at(&c->fl->tx, i);
     uint32_t mss = max_u32(c->snd.mss, 1);
     uint32_t len = seq_dist(r->from, r->to);
     bool head = seq_leq(b->from, r->from);
@@ -129,7 +129,7 @@ static bool fit_record(struct stack *st, struct env *env, struct tcp *c, uint32_
     }
     cut = head ? cut / mss * mss : max_u32((cut + mss - 1) / mss * mss, mss);
     if (cut < len) {
-        *stop = txq_split(&c->tx, st->mem, env, i, seq_add(r->from, cut), mss) != 0;
+        *stop = txq_split(&c->fl->tx, st->mem, env, i, seq_add(r->from, cut), mss) != 0;
         return head && !*stop;
     }
     return false;
@@ -143,14 +143,14 @@ static void take_block(struct stack *st, struct env *env, struct tcp *c, struct 
     if (!seq_lt(b.from, b.to) || seq_gt(b.to, c->snd.nxt) || seq_lt(b.from, c->snd.una)) {
         return;
     }
-    for (uint32_t i = txq_find(&c->tx, b.from); i < c->tx.n && !stop; i++) {
-        struct tx_rec *r = txq_at(&c->tx, i);
+    for (uint32_t i = txq_find(&c->fl->tx, b.from); i < c->fl->tx.n && !stop; i++) {
+        struct tx_rec *r = txq_at(&c->fl->tx, i);
         st->stats.TcpSackScanned++;
         if (seq_geq(r->from, b.to)) {
             return;
         }
         if ((r->flags & TXR_SACKED) || fit_record(st, env, c, i, &b, &stop)) {
-            sack_record(c, txq_at(&c->tx, i), a, env->now, high);
+            sack_record(c, txq_at(&c->fl->tx, i), a, env->now, high);
         }
     }
 }
@@ -158,10 +158,10 @@ static void take_block(struct stack *st, struct env *env, struct tcp *c, struct 
 /* The end of the highest SACKed record. */
 seq tcp_highest_sacked(const struct tcp *c)
 {
-    if (c->tx.sacked) {
-        for (uint32_t i = c->tx.n; i-- > 0;) {
-            if (txq_at(&c->tx, i)->flags & TXR_SACKED) {
-                return txq_at(&c->tx, i)->to;
+    if (c->fl->tx.sacked) {
+        for (uint32_t i = c->fl->tx.n; i-- > 0;) {
+            if (txq_at(&c->fl->tx, i)->flags & TXR_SACKED) {
+                return txq_at(&c->fl->tx, i)->to;
             }
         }
     }
@@ -201,7 +201,7 @@ void tcp_loss_sack(struct stack *st, struct env *env, struct tcp *c, const struc
     for (uint8_t i = first; i < seg->nsack; i++) {
         take_block(st, env, c, seg->sack[i], a, &high);
     }
-    if (c->ca_state != CA_LOSS || c->undo_cwnd) {
+    if (c->ca_state != CA_LOSS || c->fl->undo_cwnd) {
         tcp_check_reordering(c, a->reord);
     }
     if (rtt) {
@@ -216,8 +216,8 @@ static void mark_lost(struct tcp *c, struct tx_rec *r, struct tcp_acked *a)
     if (!(r->flags & TXR_LOST)) {
         tcp_cc_lost(c, r);
     }
-    txq_clear(&c->tx, r, TXR_RETRANS);
-    txq_set(&c->tx, r, TXR_LOST);
+    txq_clear(&c->fl->tx, r, TXR_RETRANS);
+    txq_set(&c->fl->tx, r, TXR_LOST);
     if (a) {
         a->newly_lost += r->segs;
     }
@@ -227,7 +227,7 @@ static void mark_lost(struct tcp *c, struct tx_rec *r, struct tcp_acked *a)
 static nsec reordering_window(const struct stack *st, const struct tcp *c)
 {
     if (!c->reord_seen) {
-        if (c->ca_state >= CA_RECOVERY || c->tx.sacked >= (uint32_t)c->reordering) {
+        if (c->ca_state >= CA_RECOVERY || c->fl->tx.sacked >= (uint32_t)c->reordering) {
             return 0;
         }
     }
@@ -241,23 +241,24 @@ static void rack_detect(struct stack *st, struct env *env, struct tcp *c, struct
 {
     nsec wait = 0;
 
-    if (!c->rack.at) {
+    if (!c->fl->rack.at) {
         return;
     }
     nsec reo = reordering_window(st, c);
-    for (uint32_t i = 0; i < c->tx.n; i++) {
-        struct tx_rec *r = txq_at(&c->tx, i);
+    for (uint32_t i = 0; i < c->fl->tx.n; i++) {
+        struct tx_rec *r = txq_at(&c->fl->tx, i);
         st->stats.TcpSackScanned++;
         if (r->flags & (TXR_SACKED | TXR_LOST)) {
             continue;
         }
-        if (r->at > c->rack.at || (r->at == c->rack.at && !seq_lt(r->to, c->rack.end))) {
-            if (!(r->flags & TXR_EVER) && c->tx.retrans == 0) {
+        if (r->at > c->fl->rack.at ||
+            (r->at == c->fl->rack.at && !seq_lt(r->to, c->fl->rack.end))) {
+            if (!(r->flags & TXR_EVER) && c->fl->tx.retrans == 0) {
                 break; /* everything behind was sent later still */
             }
             continue;
         }
-        nsec left = r->at + c->rack.rtt + reo - env->now;
+        nsec left = r->at + c->fl->rack.rtt + reo - env->now;
         if (left <= 0) {
             mark_lost(c, r, a);
         } else {
@@ -272,34 +273,34 @@ static void rack_detect(struct stack *st, struct env *env, struct tcp *c, struct
 /* Makes record i at most n segments long. Nonzero: it could not be split. */
 static int cut_record(struct stack *st, struct env *env, struct tcp *c, uint32_t i, uint32_t n)
 {
-    struct tx_rec *r = txq_at(&c->tx, i);
+    struct tx_rec *r = txq_at(&c->fl->tx, i);
     seq cut = seq_add(r->from, n * c->snd.mss);
 
     if (r->segs <= n || seq_geq(cut, r->to)) {
         return 0;
     }
-    return txq_split(&c->tx, st->mem, env, i, cut, c->snd.mss);
+    return txq_split(&c->fl->tx, st->mem, env, i, cut, c->snd.mss);
 }
 
 /* The first segment, and no more than that, is lost. */
 static void mark_head(struct stack *st, struct env *env, struct tcp *c, struct tcp_acked *a)
 {
-    struct tx_rec *r = txq_at(&c->tx, 0);
+    struct tx_rec *r = txq_at(&c->fl->tx, 0);
 
     if (r->flags & (TXR_LOST | TXR_SACKED)) {
         return;
     }
     cut_record(st, env, c, 0, 1);
-    mark_lost(c, txq_at(&c->tx, 0), a);
+    mark_lost(c, txq_at(&c->fl->tx, 0), a);
 }
 
 /* Without SACK. RFC 6582 3.2 */
 static void newreno_detect(struct stack *st, struct env *env, struct tcp *c, struct tcp_acked *a)
 {
-    if (c->tx.n == 0) {
+    if (c->fl->tx.n == 0) {
         return;
     }
-    if (c->ca_state < CA_RECOVERY ? c->reno_sacked >= c->reordering
+    if (c->ca_state < CA_RECOVERY ? c->fl->reno_sacked >= c->reordering
                                   : c->ca_state == CA_RECOVERY && a->new_data) {
         mark_head(st, env, c, a);
     }
@@ -318,34 +319,34 @@ static void detect(struct stack *st, struct env *env, struct tcp *c, struct tcp_
 
 static void begin_undo(struct tcp *c)
 {
-    c->undo_marker = c->snd.una;
-    c->undo_retrans = c->tx.retrans ? (int32_t)c->tx.retrans : 0;
-    c->undo_cwnd = c->cc.cwnd;
-    c->undo_ssthresh = c->cc.ssthresh;
-    c->retrans_stamp = 0;
+    c->fl->undo_marker = c->snd.una;
+    c->fl->undo_retrans = c->fl->tx.retrans ? (int32_t)c->fl->tx.retrans : 0;
+    c->fl->undo_cwnd = c->cc.cwnd;
+    c->fl->undo_ssthresh = c->cc.ssthresh;
+    c->fl->retrans_stamp = 0;
 }
 
 static bool may_undo(const struct tcp *c, const struct tcp_acked *a)
 {
-    if (!c->undo_cwnd) {
+    if (!c->fl->undo_cwnd) {
         return false;
     }
-    bool all_duplicates = c->undo_retrans == 0 && c->retrans_stamp && a->dsack;
-    bool echo_older = c->ts_ok && c->retrans_stamp && a->ts_ecr && a->new_data &&
-                      (int32_t)(a->ts_ecr - tcp_now_ts(c, c->retrans_stamp)) < 0;
+    bool all_duplicates = c->fl->undo_retrans == 0 && c->fl->retrans_stamp && a->dsack;
+    bool echo_older = c->ts_ok && c->fl->retrans_stamp && a->ts_ecr && a->new_data &&
+                      (int32_t)(a->ts_ecr - tcp_now_ts(c, c->fl->retrans_stamp)) < 0;
     return all_duplicates || echo_older;
 }
 
 static void undo(struct stack *st, struct env *env, struct tcp *c, bool unmark)
 {
     if (unmark) {
-        for (uint32_t i = 0; i < c->tx.n; i++) {
-            txq_clear(&c->tx, txq_at(&c->tx, i), TXR_LOST);
+        for (uint32_t i = 0; i < c->fl->tx.n; i++) {
+            txq_clear(&c->fl->tx, txq_at(&c->fl->tx, i), TXR_LOST);
         }
     }
-    c->cc.cwnd = max_u32(c->cc.cwnd, c->undo_cwnd);
-    c->cc.ssthresh = max_u32(c->cc.ssthresh, c->undo_ssthresh);
-    c->undo_cwnd = 0;
+    c->cc.cwnd = max_u32(c->cc.cwnd, c->fl->undo_cwnd);
+    c->cc.ssthresh = max_u32(c->cc.ssthresh, c->fl->undo_ssthresh);
+    c->fl->undo_cwnd = 0;
     if (tcp_cc_ops(c->cc.algo)->on_undo) {
         tcp_cc_ops(c->cc.algo)->on_undo(&c->cc);
     }
@@ -354,11 +355,11 @@ static void undo(struct stack *st, struct env *env, struct tcp *c, bool unmark)
 
 static void begin_reduction(struct tcp *c)
 {
-    c->high_seq = c->snd.nxt;
+    c->fl->high_seq = c->snd.nxt;
     c->tlp_out = false;
-    c->prior_cwnd = c->cc.cwnd;
-    c->prr_delivered = 0;
-    c->prr_out = 0;
+    c->fl->prior_cwnd = c->cc.cwnd;
+    c->fl->prr_delivered = 0;
+    c->fl->prr_out = 0;
     c->cc.cwnd_cnt = 0;
     c->cc.ssthresh = tcp_cc_ops(c->cc.algo)->on_loss(&c->cc);
     tcp_ecn_reduced(c);
@@ -367,10 +368,10 @@ static void begin_reduction(struct tcp *c)
 static void enter_recovery(struct stack *st, struct env *env, struct tcp *c)
 {
     if (c->ca_state == CA_CWR) { /* RFC 3168 6.1.2: once for a window; nothing to go back to */
-        c->high_seq = c->snd.nxt;
-        c->undo_marker = c->snd.una;
-        c->undo_cwnd = 0;
-        c->retrans_stamp = 0;
+        c->fl->high_seq = c->snd.nxt;
+        c->fl->undo_marker = c->snd.una;
+        c->fl->undo_cwnd = 0;
+        c->fl->retrans_stamp = 0;
     } else {
         begin_undo(c);
         begin_reduction(c);
@@ -390,12 +391,12 @@ static void prr(struct tcp *c, const struct tcp_acked *a)
     int64_t delta = (int64_t)c->cc.ssthresh - inflight;
     int64_t n;
 
-    c->prr_delivered += a->delivered;
+    c->fl->prr_delivered += a->delivered;
     if (delta < 0) {
-        uint64_t part = (uint64_t)c->cc.ssthresh * c->prr_delivered + c->prior_cwnd - 1;
-        n = (int64_t)(part / max_u32(c->prior_cwnd, 1)) - c->prr_out;
+        uint64_t part = (uint64_t)c->cc.ssthresh * c->fl->prr_delivered + c->fl->prior_cwnd - 1;
+        n = (int64_t)(part / max_u32(c->fl->prior_cwnd, 1)) - c->fl->prr_out;
     } else {
-        n = (int64_t)c->prr_delivered - c->prr_out;
+        n = (int64_t)c->fl->prr_delivered - c->fl->prr_out;
         n = n > (int64_t)a->delivered ? n : (int64_t)a->delivered;
         if (a->new_data && !a->newly_lost) {
             n++; /* SafeACK: recovery advances without further loss */
@@ -405,8 +406,8 @@ static void prr(struct tcp *c, const struct tcp_acked *a)
     if (tcp_cc_ops(c->cc.algo)->control) {
         return; /* it sets the window by itself */
     }
-    if (n < (c->prr_out ? 0 : 1)) {
-        n = c->prr_out ? 0 : 1; /* fast retransmit is always sent */
+    if (n < (c->fl->prr_out ? 0 : 1)) {
+        n = c->fl->prr_out ? 0 : 1; /* fast retransmit is always sent */
     }
     c->cc.cwnd = max_u32(inflight + (uint32_t)n, 1);
 }
@@ -420,30 +421,30 @@ static void end_recovery(struct stack *st, struct env *env, struct tcp *c,
                !tcp_cc_ops(c->cc.algo)->control) {
         c->cc.cwnd = c->cc.ssthresh < CWND_INFINITE ? max_u32(c->cc.ssthresh, 1) : c->cc.cwnd;
     }
-    c->undo_cwnd = 0;
-    c->reno_sacked = 0;
+    c->fl->undo_cwnd = 0;
+    c->fl->reno_sacked = 0;
     c->dup_acks = 0;
     c->frto = false;
-    c->retrans_stamp = 0;
+    c->fl->retrans_stamp = 0;
     to_state(st, env, c, CA_OPEN);
 }
 
 /* The receiver threw away what it had reported (RFC 2018 8): nothing SACKed is certain. */
 static void renege(struct tcp *c)
 {
-    for (uint32_t i = 0; i < c->tx.n; i++) {
-        txq_clear(&c->tx, txq_at(&c->tx, i), TXR_SACKED);
+    for (uint32_t i = 0; i < c->fl->tx.n; i++) {
+        txq_clear(&c->fl->tx, txq_at(&c->fl->tx, i), TXR_SACKED);
     }
 }
 
 /* Not more duplicates than can have been delivered; where there were, the path reorders. */
 static void limit_reno(struct tcp *c, uint32_t more)
 {
-    uint32_t holes = min_u32(max_u32(c->tx.lost + c->tx.retrans, 1), c->tx.out);
+    uint32_t holes = min_u32(max_u32(c->fl->tx.lost + c->fl->tx.retrans, 1), c->fl->tx.out);
 
-    if (c->reno_sacked + holes > c->tx.out) {
-        c->reno_sacked = c->tx.out - holes;
-        c->reordering = (uint8_t)min_u32(c->tx.out + more, REORDERING_MAX);
+    if (c->fl->reno_sacked + holes > c->fl->tx.out) {
+        c->fl->reno_sacked = c->fl->tx.out - holes;
+        c->reordering = (uint8_t)min_u32(c->fl->tx.out + more, REORDERING_MAX);
         c->info.reord_seen++;
     }
 }
@@ -452,7 +453,7 @@ static void limit_reno(struct tcp *c, uint32_t more)
  * fills the hole, and the rest is what duplicates have told. */
 static void count_reno(struct tcp *c, struct tcp_acked *a)
 {
-    uint32_t before = c->reno_sacked;
+    uint32_t before = c->fl->reno_sacked;
 
     if (c->sack_ok) {
         return;
@@ -460,16 +461,16 @@ static void count_reno(struct tcp *c, struct tcp_acked *a)
     if (a->new_data) {
         if (a->acked) {
             a->delivered = max_u32(a->acked > before ? a->acked - before : 0, 1);
-            c->reno_sacked -= min_u32(before, a->acked - 1);
+            c->fl->reno_sacked -= min_u32(before, a->acked - 1);
         }
         limit_reno(c, a->acked);
         if (c->ca_state < CA_RECOVERY) {
-            c->reno_sacked = 0;
+            c->fl->reno_sacked = 0;
         }
     } else if (a->dup) {
-        c->reno_sacked++;
+        c->fl->reno_sacked++;
         limit_reno(c, 0);
-        a->delivered += c->reno_sacked > before ? c->reno_sacked - before : 0;
+        a->delivered += c->fl->reno_sacked > before ? c->fl->reno_sacked - before : 0;
     }
 }
 
@@ -494,7 +495,7 @@ static void in_loss_state(struct stack *st, struct env *env, struct tcp *c, stru
 {
     bool spurious = c->frto && a->orig_acked && st->knobs.tcp_frto;
 
-    if (c->undo_cwnd && (spurious || may_undo(c, a))) {
+    if (c->fl->undo_cwnd && (spurious || may_undo(c, a))) {
         undo(st, env, c, true);
         end_recovery(st, env, c, a);
         return;
@@ -511,15 +512,15 @@ static void below_recovery(struct stack *st, struct env *env, struct tcp *c, str
 {
     c->dup_acks = a->dup ? (uint8_t)min_u32(c->dup_acks + 1u, 255) : a->new_data ? 0 : c->dup_acks;
     detect(st, env, c, a);
-    if (c->tx.lost && tcp_mtu_probe_lost(st, env, c)) {
+    if (c->fl->tx.lost && tcp_mtu_probe_lost(st, env, c)) {
         return;
     }
-    if (c->tx.lost) {
+    if (c->fl->tx.lost) {
         st->stats.TcpFastRetrans++;
         enter_recovery(st, env, c);
         prr(c, a);
     } else if (a->ece && c->ca_state < CA_CWR) {
-        c->undo_cwnd = 0;
+        c->fl->undo_cwnd = 0;
         begin_reduction(c);
         to_state(st, env, c, CA_CWR);
     }
@@ -529,23 +530,24 @@ static void below_recovery(struct stack *st, struct env *env, struct tcp *c, str
         }
     } else if (c->ca_state < CA_CWR) {
         to_state(st, env, c,
-                 c->tx.sacked || c->reno_sacked || c->tx.retrans ? CA_DISORDER : CA_OPEN);
+                 c->fl->tx.sacked || c->fl->reno_sacked || c->fl->tx.retrans ? CA_DISORDER
+                                                                             : CA_OPEN);
     }
 }
 
 void tcp_loss_ack(struct stack *st, struct env *env, struct tcp *c, struct tcp_acked *a)
 {
-    if (c->tx.n && (txq_at(&c->tx, 0)->flags & TXR_SACKED)) {
+    if (c->fl->tx.n && (txq_at(&c->fl->tx, 0)->flags & TXR_SACKED)) {
         renege(c);
         a->reneged = true;
     }
     judge_probe(st, env, c, a);
     count_reno(c, a);
-    if (c->ca_state == CA_CWR && seq_gt(c->snd.una, c->high_seq)) {
+    if (c->ca_state == CA_CWR && seq_gt(c->snd.una, c->fl->high_seq)) {
         end_recovery(st, env, c, a); /* Linux, not RFC: beyond it, so that the CWR has arrived */
     }
-    if (c->ca_state >= CA_RECOVERY && seq_geq(c->snd.una, c->high_seq) &&
-        (c->sack_ok || seq_gt(c->snd.una, c->high_seq) || c->tx.n == 0)) {
+    if (c->ca_state >= CA_RECOVERY && seq_geq(c->snd.una, c->fl->high_seq) &&
+        (c->sack_ok || seq_gt(c->snd.una, c->fl->high_seq) || c->fl->tx.n == 0)) {
         end_recovery(st, env, c, a); /* RFC 6582 4: without SACK one step beyond */
         return;
     }
@@ -585,7 +587,7 @@ void tcp_loss_reorder(struct stack *st, struct env *env, struct tcp *c)
         }
         tcp_output(st, env, c);
     }
-    if (c->due[TT_REORDER] == NEVER) {
+    if (tcp_due(c, TT_REORDER) == NEVER) {
         tcp_arm_rto(st, env, c);
     }
 }
@@ -596,32 +598,32 @@ void tcp_loss_timeout(struct stack *st, struct env *env, struct tcp *c)
 {
     bool fresh = c->ca_state < CA_RECOVERY;
 
-    if (c->ca_state <= CA_DISORDER || seq_geq(c->snd.una, c->high_seq) ||
+    if (c->ca_state <= CA_DISORDER || seq_geq(c->snd.una, c->fl->high_seq) ||
         (c->ca_state == CA_LOSS && c->retries <= 1)) {
         begin_undo(c);
-        c->prior_cwnd = c->cc.cwnd;
+        c->fl->prior_cwnd = c->cc.cwnd;
         c->cc.ssthresh = tcp_cc_ops(c->cc.algo)->on_loss(&c->cc);
         tcp_ecn_reduced(c);
         if (tcp_cc_ops(c->cc.algo)->on_rto) {
             tcp_cc_ops(c->cc.algo)->on_rto(&c->cc);
         }
     }
-    if (txq_at(&c->tx, 0)->flags & TXR_SACKED) {
+    if (txq_at(&c->fl->tx, 0)->flags & TXR_SACKED) {
         renege(c);
     }
-    for (uint32_t i = 0; i < c->tx.n; i++) {
-        struct tx_rec *r = txq_at(&c->tx, i);
+    for (uint32_t i = 0; i < c->fl->tx.n; i++) {
+        struct tx_rec *r = txq_at(&c->fl->tx, i);
         if (!(r->flags & TXR_SACKED)) {
             mark_lost(c, r, NULL);
         }
     }
-    c->reno_sacked = 0;
+    c->fl->reno_sacked = 0;
     c->dup_acks = 0;
     c->tlp_out = false;
     tcp_timer_clear(st, env, c, TT_REORDER);
     c->cc.cwnd = tcp_inflight(c) + 1;
     c->cc.cwnd_cnt = 0;
-    c->high_seq = c->snd.nxt;
+    c->fl->high_seq = c->snd.nxt;
     c->frto = st->knobs.tcp_frto && c->sack_ok && (fresh || c->retries > 1);
     to_state(st, env, c, CA_LOSS);
     tcp_loss_resend(st, env, c);
@@ -642,13 +644,13 @@ static uint32_t peer_takes(const struct tcp *c, const struct tx_rec *r)
 /* Makes record i end where the peer's window does, if not even one segment fits. Linux, not RFC. */
 static int cut_to_window(struct stack *st, struct env *env, struct tcp *c, uint32_t i)
 {
-    const struct tx_rec *r = txq_at(&c->tx, i);
+    const struct tx_rec *r = txq_at(&c->fl->tx, i);
     seq edge = seq_add(c->snd.una, c->snd.wnd);
 
     if (seq_geq(r->from, edge) || seq_leq(r->to, edge) || seq_dist(r->from, edge) >= c->snd.mss) {
         return 0;
     }
-    return txq_split(&c->tx, st->mem, env, i, edge, c->snd.mss);
+    return txq_split(&c->fl->tx, st->mem, env, i, edge, c->snd.mss);
 }
 
 void tcp_loss_smaller(struct stack *st, struct env *env, struct tcp *c)
@@ -657,8 +659,8 @@ void tcp_loss_smaller(struct stack *st, struct env *env, struct tcp *c)
         if (c->ca_state < CA_CWR) { /* Linux: tcp_current_ssthresh */
             c->cc.ssthresh = max_u32(c->cc.ssthresh, c->cc.cwnd / 2 + c->cc.cwnd / 4);
         }
-        c->high_seq = c->snd.nxt;
-        c->undo_cwnd = 0;
+        c->fl->high_seq = c->snd.nxt;
+        c->fl->undo_cwnd = 0;
         c->frto = false;
         to_state(st, env, c, CA_LOSS);
     }
@@ -671,8 +673,8 @@ void tcp_loss_resend(struct stack *st, struct env *env, struct tcp *c)
 
 void tcp_loss_resend_as(struct stack *st, struct env *env, struct tcp *c, enum tx_reason why)
 {
-    for (uint32_t i = 0; i < c->tx.n && c->tx.lost; i++) {
-        struct tx_rec *r = txq_at(&c->tx, i);
+    for (uint32_t i = 0; i < c->fl->tx.n && c->fl->tx.lost; i++) {
+        struct tx_rec *r = txq_at(&c->fl->tx, i);
         if (!(r->flags & TXR_LOST)) {
             continue;
         }
@@ -688,9 +690,9 @@ void tcp_loss_resend_as(struct stack *st, struct env *env, struct tcp *c, enum t
             return;
         }
         tcp_resend(st, env, c, i, why);
-        c->prr_out += txq_at(&c->tx, i)->segs;
+        c->fl->prr_out += txq_at(&c->fl->tx, i)->segs;
         if (i == 0) {
-            c->due[TT_TLP] = NEVER;
+            *tcp_due_at(c, TT_TLP) = NEVER;
             tcp_timer_set(st, env, c, TT_RTO, env->now + tcp_rto(st, c));
         }
     }
@@ -699,7 +701,7 @@ void tcp_loss_resend_as(struct stack *st, struct env *env, struct tcp *c, enum t
 /* RFC 8985 7.3: new data if there is any and the window lets it, else the last segment again. */
 void tcp_tlp_fire(struct stack *st, struct env *env, struct tcp *c)
 {
-    if (c->tx.n == 0) {
+    if (c->fl->tx.n == 0) {
         return;
     }
     seq before = c->snd.nxt;
@@ -714,17 +716,18 @@ void tcp_tlp_fire(struct stack *st, struct env *env, struct tcp *c)
     }
     c->tlp_retrans = seq_eq(before, c->snd.nxt);
     if (c->tlp_retrans) {
-        uint32_t last = c->tx.n - 1;
-        struct tx_rec *r = txq_at(&c->tx, last);
+        uint32_t last = c->fl->tx.n - 1;
+        struct tx_rec *r = txq_at(&c->fl->tx, last);
         if (r->segs > 1) {
             seq cut = seq_add(r->from, (r->segs - 1u) * c->snd.mss);
-            if (seq_lt(cut, r->to) && txq_split(&c->tx, st->mem, env, last, cut, c->snd.mss) == 0) {
+            if (seq_lt(cut, r->to) &&
+                txq_split(&c->fl->tx, st->mem, env, last, cut, c->snd.mss) == 0) {
                 last++;
             }
         }
         tcp_resend(st, env, c, last, TX_TLP);
     }
     c->tlp_high = c->snd.nxt;
-    c->due[TT_TLP] = NEVER;
+    *tcp_due_at(c, TT_TLP) = NEVER;
     tcp_timer_set(st, env, c, TT_RTO, env->now + tcp_rto(st, c));
 }

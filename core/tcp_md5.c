@@ -79,10 +79,10 @@ static const struct md5_key *find(const struct sock *s, const struct addr *peer)
 /* What is in flight, for a signature on each segment should it be sent again. */
 static void cut_records(struct stack *st, struct env *env, struct tcp *c)
 {
-    for (uint32_t i = 0; i < c->tx.n; i++) {
-        const struct tx_rec *r = txq_at(&c->tx, i);
+    for (uint32_t i = 0; i < c->fl->tx.n; i++) {
+        const struct tx_rec *r = txq_at(&c->fl->tx, i);
         if (seq_dist(r->from, r->to) > c->snd.mss &&
-            txq_split(&c->tx, st->mem, env, i, seq_add(r->from, c->snd.mss), c->snd.mss)) {
+            txq_split(&c->fl->tx, st->mem, env, i, seq_add(r->from, c->snd.mss), c->snd.mss)) {
             return; /* no memory: what is left will not be understood, and not be acknowledged */
         }
     }

@@ -159,7 +159,7 @@ uint32_t tcp_mtu_probe_size(struct stack *st, struct env *env, struct tcp *c, bo
 
 void tcp_mtu_probe_sent(struct tcp *c, uint32_t size)
 {
-    txq_set(&c->tx, txq_at(&c->tx, c->tx.n - 1), TXR_MTU);
+    txq_set(&c->fl->tx, txq_at(&c->fl->tx, c->fl->tx.n - 1), TXR_MTU);
     c->mtu.probe = range_end(tcp_mtu_of(c, size));
     c->cc.cwnd--; /* Linux: it is as good as two */
 }
@@ -184,7 +184,7 @@ void tcp_mtu_probe_acked(struct stack *st, struct tcp *c)
 
 bool tcp_mtu_probe_lost(struct stack *st, struct env *env, struct tcp *c)
 {
-    if (c->mtu.probe == 0 || c->ca_state >= CA_CWR || !(txq_at(&c->tx, 0)->flags & TXR_MTU)) {
+    if (c->mtu.probe == 0 || c->ca_state >= CA_CWR || !(txq_at(&c->fl->tx, 0)->flags & TXR_MTU)) {
         return false;
     }
     st->stats.TcpMtupFail++;
@@ -197,8 +197,8 @@ bool tcp_mtu_probe_lost(struct stack *st, struct env *env, struct tcp *c)
 
 void tcp_mtu_inconclusive(struct tcp *c)
 {
-    for (uint32_t i = 0; i < c->tx.n; i++) {
-        txq_clear(&c->tx, txq_at(&c->tx, i), TXR_MTU);
+    for (uint32_t i = 0; i < c->fl->tx.n; i++) {
+        txq_clear(&c->fl->tx, txq_at(&c->fl->tx, i), TXR_MTU);
     }
     c->mtu.probe = 0;
 }
@@ -208,12 +208,12 @@ void tcp_mtu_inconclusive(struct tcp *c)
 /* Segments of a record by today's size: sent again it becomes so many. */
 void tcp_mtu_recount(struct tcp *c, uint32_t i)
 {
-    struct tx_rec *r = txq_at(&c->tx, i);
+    struct tx_rec *r = txq_at(&c->fl->tx, i);
     uint32_t mss = max_u32(c->snd.mss, 1);
     uint32_t segs = (seq_dist(r->from, r->to) + mss - 1) / mss;
 
     if (segs > r->segs) {
-        txq_recount(&c->tx, r, segs);
+        txq_recount(&c->fl->tx, r, segs);
     }
 }
 
@@ -221,15 +221,15 @@ void tcp_mtu_recount(struct tcp *c, uint32_t i)
  * has to be acknowledged first; the window is not touched. */
 void tcp_smaller(struct stack *st, struct env *env, struct tcp *c, uint32_t was, enum tx_reason why)
 {
-    for (uint32_t i = 0; i < c->tx.n; i++) {
-        struct tx_rec *r = txq_at(&c->tx, i);
+    for (uint32_t i = 0; i < c->fl->tx.n; i++) {
+        struct tx_rec *r = txq_at(&c->fl->tx, i);
         bool large = seq_dist(r->from, r->to) > c->snd.mss && (r->segs == 1 || was > c->snd.mss);
         if (large && !(r->flags & TXR_SACKED)) {
-            txq_clear(&c->tx, r, TXR_RETRANS);
-            txq_set(&c->tx, r, TXR_LOST);
+            txq_clear(&c->fl->tx, r, TXR_RETRANS);
+            txq_set(&c->fl->tx, r, TXR_LOST);
         }
     }
-    if (c->tx.lost == 0) {
+    if (c->fl->tx.lost == 0) {
         return;
     }
     tcp_loss_smaller(st, env, c);

@@ -37,7 +37,7 @@ static int set_quickack(struct stack *st, struct env *env, struct tcp *c, int v)
         return 0;
     }
     c->pingpong = 0;
-    if (tcp_synchronized(c) && c->due[TT_DELACK] != NEVER) {
+    if (tcp_synchronized(c) && tcp_due(c, TT_DELACK) != NEVER) {
         tcp_send_ack(st, env, c, TX_ACK);
         if (!(v & 1)) {
             c->pingpong = 1;
@@ -59,7 +59,7 @@ static int set_keep(struct stack *st, struct env *env, struct tcp *c, int v)
 {
     int err = set_bounded(&c->keep_idle_s, v, 1, 32767);
 
-    if (!err && c->due[TT_KEEP] != NEVER) {
+    if (!err && tcp_due(c, TT_KEEP) != NEVER) {
         tcp_arm_keep(st, env, c);
     }
     return err;
@@ -306,7 +306,7 @@ void tcp_opt_changed(struct stack *st, struct env *env, struct sock *s)
 {
     struct tcp *c = tcp_of(s);
 
-    if (s->opt.keepalive != (c->due[TT_KEEP] != NEVER)) {
+    if (s->opt.keepalive != (tcp_due(c, TT_KEEP) != NEVER)) {
         tcp_arm_keep(st, env, c);
     }
     tcp_pace_update(st, c);

@@ -38,7 +38,7 @@ void tcp_pace_update(const struct stack *st, struct tcp *c)
         bool low = c->cc.cwnd < c->cc.ssthresh / 2;
         uint32_t ratio =
             (uint32_t)(low ? st->knobs.tcp_pacing_ss_ratio : st->knobs.tcp_pacing_ca_ratio);
-        uint64_t bytes = (uint64_t)max_u32(c->cc.cwnd, c->tx.out) * c->snd.mss * ratio / 100;
+        uint64_t bytes = (uint64_t)max_u32(c->cc.cwnd, c->fl->tx.out) * c->snd.mss * ratio / 100;
         uint64_t us = max_u64((uint64_t)(c->rtt.srtt / USEC), 1);
         c->cc.pacing_rate = bytes * 1000000u / us;
     }
@@ -54,7 +54,7 @@ bool tcp_pace_waits(struct stack *st, struct env *env, struct tcp *c)
     if (!c->cc.paced || c->pace_at <= env->now) {
         return false;
     }
-    if (c->due[TT_PACE] != c->pace_at) {
+    if (tcp_due(c, TT_PACE) != c->pace_at) {
         tcp_timer_set(st, env, c, TT_PACE, c->pace_at);
     }
     return true;
@@ -86,15 +86,15 @@ uint32_t tcp_tso_segs(const struct stack *st, const struct tcp *c, uint32_t mss,
  * millisecond. */
 static bool ack_is_near(const struct tcp *c, nsec now)
 {
-    nsec due = txq_at(&c->tx, 0)->at + c->rtt.srtt;
+    nsec due = txq_at(&c->fl->tx, 0)->at + c->rtt.srtt;
     return due - now <= nsec_min(c->rtt.srtt / 2, MSEC);
 }
 
 bool tcp_tso_defers(const struct stack *st, const struct tcp *c, uint32_t window, uint32_t unsent,
                     uint32_t full, nsec now)
 {
-    if (c->ca_state >= CA_RECOVERY || c->tx.n == 0 || now - c->snd_at > MSEC || window >= full ||
-        (c->fin_queued && unsent <= window)) {
+    if (c->ca_state >= CA_RECOVERY || c->fl->tx.n == 0 || now - c->snd_at > MSEC ||
+        window >= full || (c->fin_queued && unsent <= window)) {
         return false;
     }
     uint32_t div = (uint32_t)st->knobs.tcp_tso_win_divisor;

@@ -147,12 +147,12 @@ static void schedule_delayed(struct stack *st, struct env *env, struct tcp *c)
         }
         ato = nsec_min(ato, max);
     }
-    if (c->due[TT_DELACK] != NEVER) {
-        if (c->due[TT_DELACK] - env->now <= ato / 4) {
+    if (tcp_due(c, TT_DELACK) != NEVER) {
+        if (tcp_due(c, TT_DELACK) - env->now <= ato / 4) {
             tcp_want_ack(st, c, TX_ACK);
             return;
         }
-        ato = nsec_min(ato, c->due[TT_DELACK] - env->now);
+        ato = nsec_min(ato, tcp_due(c, TT_DELACK) - env->now);
     }
     tcp_timer_set(st, env, c, TT_DELACK, env->now + ato);
 }
@@ -161,7 +161,7 @@ void tcp_rcv_ack(struct stack *st, struct env *env, struct tcp *c)
 {
     const struct profile *p = profile_of(&st->knobs);
     uint32_t fresh = seq_dist(c->rcv.wup, c->rcv.nxt);
-    bool second = p->ack_second && c->due[TT_DELACK] != NEVER;
+    bool second = p->ack_second && tcp_due(c, TT_DELACK) != NEVER;
     bool quick = p->quickacks && c->quickacks && !c->pingpong;
 
     if (c->ooo.n || quick || second || c->has_dsack) {
@@ -396,7 +396,7 @@ void tcp_rcv_taken(struct stack *st, struct env *env, struct tcp *c, uint32_t n)
     if (c->fin_rcvd || !tcp_synchronized(c)) {
         return;
     }
-    if (c->due[TT_DELACK] != NEVER) {
+    if (tcp_due(c, TT_DELACK) != NEVER) {
         bool two = seq_dist(c->rcv.wup, c->rcv.nxt) > c->rcv.mss;
         bool idle = n && ring_len(&c->rq) == 0 && c->pushed && !c->pingpong;
         if (two || idle) { /* Linux, not RFC: the program has taken all of a pushed block */

@@ -333,7 +333,7 @@ static bool nagle_holds(const struct tcp *c, enum push how)
     if (c->cork || how == PUSH_CORKED) {
         return true;
     }
-    if (c->nodelay || !c->tx.out) {
+    if (c->nodelay || !c->fl->tx.out) {
         return false;
     }
     return c->nagle_any || (seq_gt(c->snd.sml, c->snd.una) && seq_leq(c->snd.sml, c->snd.nxt));
@@ -363,8 +363,8 @@ uint32_t tcp_gso_most(const struct stack *st, const struct tcp *c, uint32_t mss)
  * all that is unsent is one. */
 static uint32_t head_len(struct tcp *c, bool *last)
 {
-    *last = c->wq.n <= 1;
-    return c->wq.n ? seq_dist(c->snd.nxt, wq_at(&c->wq, 0)->end) : tcp_unsent(c);
+    *last = c->fl->wq.n <= 1;
+    return c->fl->wq.n ? seq_dist(c->snd.nxt, wq_at(&c->fl->wq, 0)->end) : tcp_unsent(c);
 }
 
 /* How much of the first buffer may go out as one (super-)segment now; 0: nothing. RFC 9293 3.7,
@@ -375,7 +375,7 @@ static uint32_t allowance(const struct stack *st, struct tcp *c, uint32_t mss, e
     uint32_t inflight = tcp_inflight(c);
     bool last;
 
-    if (c->cc.cwnd <= inflight || !txq_has_room(&c->tx)) {
+    if (c->cc.cwnd <= inflight || !txq_has_room(&c->fl->tx)) {
         *limited = true;
         return 0;
     }
@@ -384,7 +384,7 @@ static uint32_t allowance(const struct stack *st, struct tcp *c, uint32_t mss, e
     uint32_t quota = min_u32(max_u32(c->cc.cwnd / 2, 1), room);
     uint32_t most = tcp_tso_segs(st, c, mss, tcp_gso_most(st, c, mss));
     uint32_t whole = min_u32(quota, most) * mss;
-    wq_grow(&c->wq, c->snd.nxt, whole);
+    wq_grow(&c->fl->wq, c->snd.nxt, whole);
 
     uint32_t wnd = window_left(c);
     uint32_t len = head_len(c, &last);
@@ -410,10 +410,10 @@ static uint32_t allowance(const struct stack *st, struct tcp *c, uint32_t mss, e
 /* PSH and the like of the segment that ends at `end`, which is in the first buffer. */
 static bool ends_pushed(struct tcp *c, seq end)
 {
-    if (c->wq.n == 0) {
+    if (c->fl->wq.n == 0) {
         return seq_eq(end, tcp_write_end(c));
     }
-    const struct wbuf *b = wq_at(&c->wq, 0);
+    const struct wbuf *b = wq_at(&c->fl->wq, 0);
     return seq_eq(end, b->end) && (b->flags & WB_PSH);
 }
 
@@ -434,16 +434,16 @@ static void send_new(struct stack *st, struct env *env, struct tcp *c, uint32_t 
         seg.flags |= TCP_FIN;
         end = seq_add(end, 1);
     }
-    if (n && c->tx.n == 0 && tcp_cc_ops(c->cc.algo)->on_restart) {
+    if (n && c->fl->tx.n == 0 && tcp_cc_ops(c->cc.algo)->on_restart) {
         tcp_cc_ops(c->cc.algo)->on_restart(&c->cc, &c->rate, env->now - c->snd_at, env->now);
     }
-    if (txq_push(&c->tx, st->mem, env, c->snd.nxt, end, segs, env->now)) {
+    if (tcp_flight_push(st, env, c, c->snd.nxt, end, segs, env->now)) {
         return; /* no memory: the persist timer or the next ACK tries again */
     }
-    tcp_rate_sent(&c->rate, &txq_at(&c->tx, c->tx.n - 1)->rate, tcp_inflight(c), c->tx.n == 1,
-                  env->now);
+    tcp_rate_sent(&c->rate, &txq_at(&c->fl->tx, c->fl->tx.n - 1)->rate, tcp_inflight(c),
+                  c->fl->tx.n == 1, env->now);
     if (push) {
-        txq_set(&c->tx, txq_at(&c->tx, c->tx.n - 1), TXR_PSH);
+        txq_set(&c->fl->tx, txq_at(&c->fl->tx, c->fl->tx.n - 1), TXR_PSH);
     }
     if (fin) {
         c->fin_sent = true;
@@ -454,8 +454,8 @@ static void send_new(struct stack *st, struct env *env, struct tcp *c, uint32_t 
     }
     c->snd.nxt = end;
     c->snd.max = seq_max(c->snd.max, end);
-    c->prr_out += segs;
-    wq_sent(&c->wq, st->mem, end);
+    c->fl->prr_out += segs;
+    wq_sent(&c->fl->wq, st->mem, end);
     if (UNLIKELY(c->s.side != NULL)) {
         tcp_mark_sent(c);
     }
@@ -548,7 +548,7 @@ void tcp_push(struct stack *st, struct env *env, struct tcp *c, enum push how)
         return;
     }
     tcp_mtu_follow(st, c);
-    if (c->tx.lost) {
+    if (c->fl->tx.lost) {
         tcp_loss_resend(st, env, c);
     }
     bool was_full = (c->nospace || tcp_unsent_limit(st, c) != UINT32_MAX) && !tcp_writable(st, c);
@@ -560,7 +560,7 @@ void tcp_push(struct stack *st, struct env *env, struct tcp *c, enum push how)
     tell_clocks(c, sent, limited, env->now);
     if (fin_due(c)) {
         send_new(st, env, c, 0, c->snd.mss, TX_FIN);
-        sent = true;
+        sent |= c->fin_sent;
     }
     limited |= tcp_inflight(c) >= c->cc.cwnd;
     if (sent || limited) {
@@ -568,11 +568,11 @@ void tcp_push(struct stack *st, struct env *env, struct tcp *c, enum push how)
     }
     if (sent) {
         tcp_timer_clear(st, env, c, TT_PERSIST);
-        if (c->due[TT_RTO] == NEVER) {
+        if (tcp_due(c, TT_RTO) == NEVER) {
             tcp_arm_rto(st, env, c);
         }
     }
-    if (c->tx.n == 0 && c->due[TT_PACE] == NEVER &&
+    if (c->fl->tx.n == 0 && tcp_due(c, TT_PACE) == NEVER &&
         (tcp_unsent(c) || (c->fin_queued && !c->fin_sent))) {
         tcp_arm_persist(st, env, c); /* tcp(7): nothing is corked for longer than that */
     }
@@ -607,7 +607,7 @@ enum tcp_limit tcp_limited(const struct tcp *c)
 
 int tcp_resend(struct stack *st, struct env *env, struct tcp *c, uint32_t i, enum tx_reason why)
 {
-    struct tx_rec *r = txq_at(&c->tx, i);
+    struct tx_rec *r = txq_at(&c->fl->tx, i);
     struct tcp_seg seg = {.flags = TCP_ACK, .seq = r->from, .len = seq_dist(r->from, r->to)};
 
     tcp_mtu_follow(st, c);
@@ -625,16 +625,16 @@ int tcp_resend(struct stack *st, struct env *env, struct tcp *c, uint32_t i, enu
     }
     r->at = env->now;
     r->tries = r->tries == 255 ? 255 : (uint8_t)(r->tries + 1);
-    txq_clear(&c->tx, r, TXR_LOST);
-    txq_set(&c->tx, r, TXR_RETRANS | TXR_EVER);
+    txq_clear(&c->fl->tx, r, TXR_LOST);
+    txq_set(&c->fl->tx, r, TXR_RETRANS | TXR_EVER);
     c->info.total_retrans += r->segs;
     c->info.bytes_retrans += seg.len;
     st->stats.TcpRetransSegs += r->segs;
-    if (!c->retrans_stamp) {
-        c->retrans_stamp = env->now;
+    if (!c->fl->retrans_stamp) {
+        c->fl->retrans_stamp = env->now;
     }
-    if (c->undo_retrans >= 0) {
-        c->undo_retrans += r->segs;
+    if (c->fl->undo_retrans >= 0) {
+        c->fl->undo_retrans += r->segs;
     }
     tcp_rate_sent(&c->rate, &r->rate, tcp_inflight(c), false, env->now);
     return xmit(st, env, c, &seg, why);
@@ -650,7 +650,7 @@ void tcp_send_probe(struct stack *st, struct env *env, struct tcp *c, enum tx_re
     uint32_t left = window_left(c);
     uint32_t unsent = tcp_unsent(c);
 
-    if (why == TX_PROBE && unsent && left && txq_has_room(&c->tx)) {
+    if (why == TX_PROBE && unsent && left && txq_has_room(&c->fl->tx)) {
         uint32_t n = min_u32(min_u32(left, unsent), c->snd.mss);
         send_new(st, env, c, n, c->snd.mss, why);
         tcp_arm_rto(st, env, c);

@@ -29,6 +29,7 @@
  *   I4  out-of-order ranges lie beyond RCV.NXT and not beyond the announced window.
  *   I5  LISTEN, CLOSED and TIME-WAIT hold no data; LISTEN is in no connection table.
  *   I6  something in flight has a timer that will send it again.
+ *   I7  what is unsent or in flight is noted in the connection's own tcp_flight.
  */
 #include "tcp_cb.h"
 
@@ -100,18 +101,18 @@ static const char *check_send(const struct tcp *c)
     if (!seq_leq(c->snd.una, c->snd.nxt)) {
         return "I1: SND.UNA beyond SND.NXT";
     }
-    const char *bad = txq_check(&c->tx);
-    bad = bad ? bad : wq_check(&c->wq, c->snd.nxt, tcp_write_end(c));
+    const char *bad = txq_check(&c->fl->tx);
+    bad = bad ? bad : wq_check(&c->fl->wq, c->snd.nxt, tcp_write_end(c));
     if (bad) {
         return bad;
     }
-    if (c->tx.n && !seq_eq(txq_at(&c->tx, 0)->from, c->snd.una)) {
+    if (c->fl->tx.n && !seq_eq(txq_at(&c->fl->tx, 0)->from, c->snd.una)) {
         return "I1: the records do not begin at SND.UNA";
     }
-    if (c->tx.n && !seq_eq(txq_at(&c->tx, c->tx.n - 1)->to, c->snd.nxt)) {
+    if (c->fl->tx.n && !seq_eq(txq_at(&c->fl->tx, c->fl->tx.n - 1)->to, c->snd.nxt)) {
         return "I1: the records do not end at SND.NXT";
     }
-    if (!c->tx.n && !seq_eq(c->snd.una, c->snd.nxt)) {
+    if (!c->fl->tx.n && !seq_eq(c->snd.una, c->snd.nxt)) {
         return "I1: in flight without a record";
     }
     if (c->fin_sent && !seq_eq(c->fin_seq, tcp_write_end(c))) {
@@ -139,14 +140,16 @@ static const char *check_rcv(const struct tcp *c)
 const char *tcp_check(const struct stack *st, const struct sock *s)
 {
     const struct tcp *c = tcp_of_const(s);
-    const char *bad = NULL;
+    const char *bad = tcp_flight_check(st, c);
 
-    (void)st;
+    if (bad) {
+        return bad;
+    }
     if (c->state >= TCP_ESTABLISHED && c->state != TCP_TIME_WAIT) {
         bad = check_send(c);
         bad = bad ? bad : check_rcv(c);
     }
-    if (!bad && (c->state == TCP_LISTEN || c->state == TCP_CLOSED) && (c->sq.data || c->tx.n)) {
+    if (!bad && (c->state == TCP_LISTEN || c->state == TCP_CLOSED) && (c->sq.data || c->fl->tx.n)) {
         bad = "I5: a closed connection holds data to send";
     }
     if (!bad && c->state == TCP_LISTEN && s->in_conn) {
@@ -155,8 +158,8 @@ const char *tcp_check(const struct stack *st, const struct sock *s)
     if (!bad && c->state == TCP_CLOSED && c->timer.at != NEVER) {
         bad = "I5: a timer on a closed connection";
     }
-    if (!bad && c->tx.n && c->due[TT_RTO] == NEVER && c->due[TT_TLP] == NEVER &&
-        c->due[TT_REORDER] == NEVER && !c->want_out) {
+    if (!bad && c->fl->tx.n && tcp_due(c, TT_RTO) == NEVER && tcp_due(c, TT_TLP) == NEVER &&
+        tcp_due(c, TT_REORDER) == NEVER && !c->want_out) {
         bad = "I6: in flight without a timer";
     }
     return bad;

@@ -1,8 +1,8 @@
 /*
  * tcp_timer.c - theory of operation
  *
- * TIMEOUTS, RFC 9293 3.10.8. A connection has seven logical timers (enum tcp_timer_kind), each a
- * time in c->due; one entry in the stack's heap stands at the earliest. Moving a timer later
+ * TIMEOUTS, RFC 9293 3.10.8. A connection has eight logical timers (enum tcp_timer_kind), each a
+ * time (tcp_due); one entry in the stack's heap stands at the earliest. Moving a timer later
  * costs two stores (timer.h).
  *
  * Time-outs of a connection follow Linux: R2 is not a count but the time that so many doublings
@@ -16,16 +16,19 @@
 static nsec earliest(const struct tcp *c)
 {
     nsec at = NEVER;
-    for (int k = 0; k < TT_COUNT; k++) {
+    for (size_t k = 0; k < ARRAY_LEN(c->due); k++) {
         at = nsec_min(at, c->due[k]);
+    }
+    for (size_t k = 0; k < ARRAY_LEN(c->fl->due); k++) {
+        at = nsec_min(at, c->fl->due[k]);
     }
     return at;
 }
 
 void tcp_timer_set(struct stack *st, struct env *env, struct tcp *c, enum tcp_timer_kind k, nsec at)
 {
-    bool starts = c->due[k] == NEVER && at != NEVER;
-    c->due[k] = at;
+    bool starts = tcp_due(c, k) == NEVER && at != NEVER;
+    *tcp_due_at(c, k) = at;
     if (starts) {
         tcp_tell_timer(st, env, c, k, EVT_SET, at);
     }
@@ -38,7 +41,7 @@ void tcp_timer_set(struct stack *st, struct env *env, struct tcp *c, enum tcp_ti
 
 void tcp_timer_clear(struct stack *st, struct env *env, struct tcp *c, enum tcp_timer_kind k)
 {
-    if (c->due[k] != NEVER) {
+    if (tcp_due(c, k) != NEVER) {
         tcp_timer_set(st, env, c, k, NEVER);
     }
 }
@@ -46,7 +49,7 @@ void tcp_timer_clear(struct stack *st, struct env *env, struct tcp *c, enum tcp_
 void tcp_timers_off(struct stack *st, struct tcp *c)
 {
     for (int k = 0; k < TT_COUNT; k++) {
-        c->due[k] = NEVER;
+        *tcp_due_at(c, k) = NEVER;
     }
     timer_remove(&st->timers, &c->timer);
     c->timer.at = NEVER;
@@ -65,13 +68,14 @@ void tcp_timers_rearm(struct stack *st, struct tcp *c)
 static nsec probe_at(const struct stack *st, const struct tcp *c, nsec now)
 {
     if (!st->knobs.tcp_early_retrans || !c->sack_ok || c->tlp_out || !tcp_synchronized(c) ||
-        (c->ca_state != CA_OPEN && c->ca_state != CA_CWR) || c->tx.sacked || c->tx.out == 0) {
+        (c->ca_state != CA_OPEN && c->ca_state != CA_CWR) || c->fl->tx.sacked ||
+        c->fl->tx.out == 0) {
         return NEVER;
     }
     nsec pto = RTO_INITIAL;
     if (c->rtt.srtt) {
         pto = 2 * c->rtt.srtt;
-        pto += c->tx.out == 1 ? (nsec)st->knobs.user_rto_min_ms * MSEC : 2 * MSEC;
+        pto += c->fl->tx.out == 1 ? (nsec)st->knobs.user_rto_min_ms * MSEC : 2 * MSEC;
     }
     return now +
            nsec_min(pto, tcp_rto(st, c)); /* never later than the timeout, but instead of it */
@@ -79,17 +83,17 @@ static nsec probe_at(const struct stack *st, const struct tcp *c, nsec now)
 
 void tcp_arm_rto(struct stack *st, struct env *env, struct tcp *c)
 {
-    if (c->tx.n == 0) {
+    if (c->fl->tx.n == 0) {
         tcp_timer_clear(st, env, c, TT_RTO);
         tcp_timer_clear(st, env, c, TT_TLP);
         return;
     }
     nsec tlp = probe_at(st, c, env->now);
     if (tlp != NEVER) {
-        c->due[TT_RTO] = NEVER;
+        *tcp_due_at(c, TT_RTO) = NEVER;
         tcp_timer_set(st, env, c, TT_TLP, tlp);
     } else {
-        c->due[TT_TLP] = NEVER;
+        *tcp_due_at(c, TT_TLP) = NEVER;
         tcp_timer_set(st, env, c, TT_RTO, env->now + tcp_rto(st, c));
     }
 }
@@ -151,7 +155,7 @@ static nsec within_user_timeout(const struct tcp *c, nsec wait, nsec since, nsec
 
 void tcp_arm_persist(struct stack *st, struct env *env, struct tcp *c)
 {
-    if (c->due[TT_PERSIST] == NEVER) {
+    if (tcp_due(c, TT_PERSIST) == NEVER) {
         nsec wait = within_user_timeout(c, persist_interval(st, c), c->probe_since, env->now);
         tcp_timer_set(st, env, c, TT_PERSIST, env->now + wait);
     }
@@ -173,20 +177,20 @@ static nsec model_timeout(const struct stack *st, unsigned boundary, nsec base)
 static bool timed_out(const struct stack *st, const struct tcp *c, nsec now, unsigned boundary,
                       nsec base)
 {
-    if (!c->stall_at) {
+    if (!c->fl->stall_at) {
         return false;
     }
     nsec limit =
         c->user_timeout_ms ? (nsec)c->user_timeout_ms * MSEC : model_timeout(st, boundary, base);
-    return now - c->stall_at >= limit;
+    return now - c->fl->stall_at >= limit;
 }
 
 /* RFC 1122 4.2.3.5 R1: long enough to doubt the path. */
 static bool is_stalled(const struct stack *st, const struct tcp *c, nsec now)
 {
     nsec base = (nsec)st->knobs.user_rto_min_ms * MSEC;
-    return c->stall_at &&
-           now - c->stall_at >= model_timeout(st, (unsigned)st->knobs.tcp_retries1, base);
+    return c->fl->stall_at &&
+           now - c->fl->stall_at >= model_timeout(st, (unsigned)st->knobs.tcp_retries1, base);
 }
 
 static unsigned orphan_retries(const struct stack *st, const struct tcp *c, bool alive)
@@ -216,7 +220,7 @@ static bool shrunk_window_over(const struct stack *st, const struct tcp *c, nsec
 {
     nsec patience = 2 * (nsec)st->knobs.user_rto_max_ms * MSEC;
     nsec user = (nsec)c->user_timeout_ms * MSEC;
-    nsec stalled = c->stall_at ? now - c->stall_at : 0;
+    nsec stalled = c->fl->stall_at ? now - c->fl->stall_at : 0;
 
     if (user) {
         if (stalled > user) {
@@ -267,9 +271,9 @@ static bool rto_exhausted(struct stack *st, struct env *env, struct tcp *c)
 
 void tcp_resend_syn(struct stack *st, struct env *env, struct tcp *c, enum tx_reason why)
 {
-    txq_at(&c->tx, 0)->tries++;
-    txq_set(&c->tx, txq_at(&c->tx, 0), TXR_EVER);
-    txq_at(&c->tx, 0)->at = env->now;
+    txq_at(&c->fl->tx, 0)->tries++;
+    txq_set(&c->fl->tx, txq_at(&c->fl->tx, 0), TXR_EVER);
+    txq_at(&c->fl->tx, 0)->at = env->now;
     c->info.total_retrans++;
     st->stats.TcpRetransSegs++;
     tcp_send_syn(st, env, c, why);
@@ -277,13 +281,13 @@ void tcp_resend_syn(struct stack *st, struct env *env, struct tcp *c, enum tx_re
 
 static void rto_fire(struct stack *st, struct env *env, struct tcp *c)
 {
-    if (c->tx.n == 0 || rto_exhausted(st, env, c)) {
+    if (c->fl->tx.n == 0 || rto_exhausted(st, env, c)) {
         return;
     }
     st->stats.TcpTimeouts++;
     tcp_rto_began(c, env->now);
-    if (!c->stall_at) {
-        c->stall_at = txq_at(&c->tx, 0)->at;
+    if (!c->fl->stall_at) {
+        c->fl->stall_at = txq_at(&c->fl->tx, 0)->at;
     }
     c->retries++;
     bool linear = c->state == TCP_SYN_SENT && c->retries <= st->knobs.tcp_syn_linear_timeouts;
@@ -295,9 +299,9 @@ static void rto_fire(struct stack *st, struct env *env, struct tcp *c)
     } else {
         tcp_loss_timeout(st, env, c);
     }
-    if (c->tx.n) {
-        c->due[TT_TLP] = NEVER;
-        nsec rto = within_user_timeout(c, tcp_rto(st, c), c->stall_at, env->now);
+    if (c->fl->tx.n) {
+        *tcp_due_at(c, TT_TLP) = NEVER;
+        nsec rto = within_user_timeout(c, tcp_rto(st, c), c->fl->stall_at, env->now);
         tcp_timer_set(st, env, c, TT_RTO, env->now + rto);
     }
 }
@@ -306,7 +310,7 @@ static void rto_fire(struct stack *st, struct env *env, struct tcp *c)
  * TCP_USER_TIMEOUT, and when nothing at all is answered. */
 static void persist_fire(struct stack *st, struct env *env, struct tcp *c)
 {
-    if (c->tx.n || (tcp_unsent(c) == 0 && !(c->fin_queued && !c->fin_sent))) {
+    if (c->fl->tx.n || (tcp_unsent(c) == 0 && !(c->fin_queued && !c->fin_sent))) {
         return;
     }
     bool over = c->user_timeout_ms && c->probe_since &&
@@ -324,7 +328,7 @@ static void persist_fire(struct stack *st, struct env *env, struct tcp *c)
     }
     c->probes++;
     tcp_send_probe(st, env, c, TX_PROBE);
-    if (c->tx.n) { /* it was data after all */
+    if (c->fl->tx.n) { /* it was data after all */
         c->probes = 0;
         c->backoff = 0;
         c->probe_since = 0;
@@ -344,7 +348,7 @@ static void keep_fire(struct stack *st, struct env *env, struct tcp *c)
         give_up(st, env, c); /* the profile gives an open so much time */
         return;
     }
-    if (!keep_asked(st, c) || c->tx.n || tcp_unsent(c)) {
+    if (!keep_asked(st, c) || c->fl->tx.n || tcp_unsent(c)) {
         tcp_arm_keep(st, env, c); /* data in flight tests the path already */
         return;
     }
@@ -418,8 +422,8 @@ void tcp_timer(struct stack *st, struct env *env, struct timer *t)
 
     st->touching = &c->s;
     for (int k = 0; k < TT_COUNT; k++) {
-        if (c->due[k] <= env->now) {
-            c->due[k] = NEVER;
+        if (tcp_due(c, k) <= env->now) {
+            *tcp_due_at(c, k) = NEVER;
             fire(st, env, c, (enum tcp_timer_kind)k);
             if (!sock_ref_ok(&ref) || c->state == TCP_CLOSED) {
                 st->touching = NULL;

@@ -198,13 +198,6 @@ void txq_fini(struct txq *q, struct mem *m)
     *q = (struct txq){0};
 }
 
-void txq_idle(struct txq *q, struct mem *m)
-{
-    if (q->n == 0 && q->v) {
-        txq_fini(q, m);
-    }
-}
-
 bool txq_mark(struct txq *q, struct mem *m)
 {
     if (!q->v) {

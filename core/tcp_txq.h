@@ -94,9 +94,6 @@ void txq_trim(struct txq *q, seq to, uint32_t segs);
 /* Everything out, memory given back. */
 void txq_fini(struct txq *q, struct mem *m);
 
-/* Gives the memory back when it is empty. */
-void txq_idle(struct txq *q, struct mem *m);
-
 bool txq_mark(struct txq *q, struct mem *m);
 
 /* NULL, or what is not so: order, counters. */

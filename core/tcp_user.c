@@ -27,10 +27,11 @@ void tcp_init(struct stack *st, struct env *env, struct sock *s)
 {
     struct tcp *c = tcp_of(s);
 
+    c->fl = &st->no_flight;
     timer_init(&c->timer);
     c->timer.owner = MEM_TCP;
     for (int k = 0; k < TT_COUNT; k++) {
-        c->due[k] = NEVER;
+        *tcp_due_at(c, k) = NEVER;
     }
     tcp_rtt_init(&c->rtt);
     tcp_cc_start(st, c, (uint8_t)st->knobs.tcp_congestion_control,
@@ -39,7 +40,6 @@ void tcp_init(struct stack *st, struct env *env, struct sock *s)
     ring_init(&c->rq, 0);
     c->reordering = (uint8_t)min_u32((uint32_t)st->knobs.tcp_reordering, 255);
     c->reo_steps = 1;
-    c->undo_retrans = -1;
     c->nagle_any = !profile_of(&st->knobs)->nagle_minshall;
     c->window_exact = !profile_of(&st->knobs)->window_grows;
     c->snd.mss = 536;
@@ -65,8 +65,8 @@ void tcp_open_mss(const struct stack *st, struct tcp *c)
 
 static int open_syn(struct stack *st, struct env *env, struct tcp *c, struct tcp_first *f)
 {
-    int err = f ? tfo_open(st, env, c, f)
-                : txq_push(&c->tx, st->mem, env, c->iss, c->snd.nxt, 1, env->now);
+    int err =
+        f ? tfo_open(st, env, c, f) : tcp_flight_push(st, env, c, c->iss, c->snd.nxt, 1, env->now);
     if (err) {
         tcp_done(st, env, c, ERR_OK);
         return -ERR_NOBUFS;
@@ -425,8 +425,7 @@ int tcp_shutdown(struct stack *st, struct env *env, struct sock *s, int how)
 void tcp_release_bufs(struct stack *st, struct tcp *c)
 {
     ring_fini(&c->sq, st->mem);
-    txq_fini(&c->tx, st->mem);
-    wq_fini(&c->wq, st->mem);
+    tcp_flight_free(st, c);
     ranges_fini(&c->ooo, st->mem);
     tcp_mark_drop(st, c);
     c->nrecent = 0;
@@ -612,22 +611,20 @@ static bool marks_fit(struct stack *st, struct tcp *c)
 
     ok = ring_mark(&c->sq, st->mem) && ok;
     ok = ring_mark(&c->rq, st->mem) && ok;
-    ok = txq_mark(&c->tx, st->mem) && ok;
-    ok = wq_mark(&c->wq, st->mem) && ok;
+    ok = tcp_flight_mark(st, c) && ok;
     ok = ranges_mark(&c->ooo, st->mem) && ok;
     return ok;
 }
 
 /* What cannot be trusted is forgotten: its memory was not marked and is free again. */
-static void forget_all(struct tcp *c)
+static void forget_all(struct stack *st, struct tcp *c)
 {
     ring_init(&c->sq, 0);
     ring_init(&c->rq, 0);
-    c->tx = (struct txq){0};
-    c->wq = (struct wq){0};
+    tcp_flight_forget(st, c);
     c->ooo = (struct ranges){0};
     for (int k = 0; k < TT_COUNT; k++) {
-        c->due[k] = NEVER;
+        *tcp_due_at(c, k) = NEVER;
     }
     c->state = TCP_CLOSED;
     c->s.in_conn = c->s.in_bind = false;
@@ -636,17 +633,16 @@ static void forget_all(struct tcp *c)
 }
 
 /* tcp_done may have been cut short after the change of state: what is not marked is free. */
-static void forget_unsent(struct tcp *c)
+static void forget_unsent(struct stack *st, struct tcp *c)
 {
     ring_init(&c->sq, 0);
-    c->tx = (struct txq){0};
-    c->wq = (struct wq){0};
+    tcp_flight_forget(st, c);
     c->ooo = (struct ranges){0};
     c->nrecent = 0;
     c->snd.una = c->snd.nxt;
     c->want_out = c->want_ack = false;
     for (int k = 0; k < TT_COUNT; k++) {
-        c->due[k] = NEVER;
+        *tcp_due_at(c, k) = NEVER;
     }
 }
 
@@ -661,14 +657,14 @@ bool tcp_rebuild(struct stack *st, struct env *env, struct sock *s)
     c->in_flush = false;
     c->flush_next = NULL;
     if (c->state == TCP_CLOSED || c->state == TCP_LISTEN) {
-        forget_unsent(c);
+        forget_unsent(st, c);
     }
     if (!marks_fit(st, c)) {
-        forget_all(c);
+        forget_all(st, c);
     }
     bool gone = c->state == TCP_CLOSED && !sock_held(s) && !(c->in_accept && c->parent);
     if (gone) {
-        forget_all(c);
+        forget_all(st, c);
         timer_init(&c->timer);
         sock_free(st, s);
         return false;
@@ -676,7 +672,7 @@ bool tcp_rebuild(struct stack *st, struct env *env, struct sock *s)
     tcp_timers_rearm(st, c);
     if (tcp_synchronized(c) && c->state != TCP_TIME_WAIT) {
         tcp_want_out(st, c);
-        if (c->want_ack || c->due[TT_DELACK] != NEVER) {
+        if (c->want_ack || tcp_due(c, TT_DELACK) != NEVER) {
             tcp_want_ack(st, c, TX_ACK);
         }
     }

@@ -30,7 +30,7 @@ static void tidy(struct tcp *c)
     }
     tidy_time(&c->rtt.min);
     for (int k = 0; k < TT_COUNT; k++) {
-        tidy_time(&c->due[k]);
+        tidy_time(tcp_due_at(c, k));
     }
     c->state = c->state < TCP_STATES ? c->state : TCP_CLOSED;
     c->backoff = (uint8_t)min_u32(c->backoff, 32);
@@ -53,9 +53,9 @@ static void view_timers(const struct tcp *c, struct view_sock *out)
         } else if (k == TT_WAIT && c->state == TCP_FIN_WAIT_2) {
             t = EVT_FINWAIT2;
         }
-        out->due[t] = c->due[k];
-        if (c->due[k] < out->next_timer) {
-            out->next_timer = c->due[k];
+        out->due[t] = tcp_due(c, k);
+        if (tcp_due(c, k) < out->next_timer) {
+            out->next_timer = tcp_due(c, k);
             out->next_which = t;
         }
     }
@@ -90,10 +90,22 @@ static uint32_t view_parent(struct view *v, const struct tcp *c)
     return head.kind == MEM_TCP ? head.id : 0;
 }
 
+/* A copy of what is in flight takes the place of the pointer to it. */
+static void view_flight(struct view *v, struct tcp *c, struct tcp_flight *copy)
+{
+    if (!v->read(v->ctx, (uint64_t)(uintptr_t)c->fl, copy, sizeof *copy) ||
+        copy->obj.kind != MEM_FLIGHT) {
+        tcp_flight_none(copy);
+    }
+    c->fl = copy;
+}
+
 void tcp_view(struct view *v, void *copy, struct view_sock *out)
 {
     struct tcp *c = copy;
+    struct tcp_flight fl;
 
+    view_flight(v, c, &fl);
     tidy(c);
     out->state = (enum tcp_state)c->state;
     out->state_since = c->info.state_since;

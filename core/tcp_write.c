@@ -21,7 +21,7 @@
 
 uint32_t tcp_snd_queued(const struct tcp *c)
 {
-    return (uint32_t)ring_len(&c->sq) + (c->tx.n + c->wq.n) * WBUF_HDR;
+    return (uint32_t)ring_len(&c->sq) + (c->fl->tx.n + c->fl->wq.n) * WBUF_HDR;
 }
 
 uint32_t tcp_queued(const struct sock *s)
@@ -72,8 +72,8 @@ static bool must_push(const struct tcp *c)
 
 static void mark_push(struct tcp *c)
 {
-    if (c->wq.n) {
-        wq_last(&c->wq)->flags |= WB_PSH;
+    if (c->fl->wq.n) {
+        wq_last(&c->fl->wq)->flags |= WB_PSH;
     }
     c->snd.pushed = tcp_write_end(c);
 }
@@ -81,11 +81,11 @@ static void mark_push(struct tcp *c)
 /* How many bytes the last buffer still takes; 0: another one is to be begun. */
 static uint32_t tail_room(struct tcp *c, uint32_t goal)
 {
-    if (c->wq.n == 0 || (wq_last(&c->wq)->flags & WB_EOR)) {
+    if (c->fl->wq.n == 0 || (wq_last(&c->fl->wq)->flags & WB_EOR)) {
         return 0;
     }
-    seq begin = c->wq.n > 1 ? wq_at(&c->wq, c->wq.n - 2u)->end : c->snd.nxt;
-    uint32_t len = seq_dist(begin, wq_last(&c->wq)->end);
+    seq begin = c->fl->wq.n > 1 ? wq_at(&c->fl->wq, c->fl->wq.n - 2u)->end : c->snd.nxt;
+    uint32_t len = seq_dist(begin, wq_last(&c->fl->wq)->end);
     return len < goal ? goal - len : 0;
 }
 
@@ -112,9 +112,9 @@ static void extend(struct stack *st, struct env *env, struct tcp *c, bool fresh)
     seq end = tcp_write_end(c);
 
     if (fresh) {
-        wq_add(&c->wq, st->mem, env, end);
+        wq_add(&c->fl->wq, st->mem, env, end);
     } else {
-        wq_last(&c->wq)->end = end;
+        wq_last(&c->fl->wq)->end = end;
     }
 }
 
@@ -124,7 +124,7 @@ static void buffer_full(struct stack *st, struct env *env, struct tcp *c)
     if (must_push(c)) {
         mark_push(c);
         tcp_push(st, env, c, PUSH_ALL);
-    } else if (c->wq.n == 1) {
+    } else if (c->fl->wq.n == 1) {
         tcp_push(st, env, c, PUSH_ONE);
     }
 }
@@ -137,7 +137,7 @@ static void mark_end(struct stack *st, struct env *env, struct tcp *c, uint32_t 
         tcp_urg_mark(st, env, c);
     }
     if ((flags & LX_MSG_EOR) && all) {
-        wq_last(&c->wq)->flags |= WB_EOR;
+        wq_last(&c->fl->wq)->flags |= WB_EOR;
     }
     if (*mark && (all || flags & LX_MSG_DONTWAIT)) {
         tcp_mark_set(c, *mark, tcp_mark_wanted(c, flags));
@@ -222,6 +222,9 @@ int64_t tcp_send(struct stack *st, struct env *env, struct sock *s, const struct
         c->write_pending = tcp_opening(s) && !(flags & LX_MSG_DONTWAIT);
         return err;
     }
+    if (total && !tcp_flight_get(st, env, c)) {
+        return -ERR_NOBUFS;
+    }
     struct mark *mark = NULL;
     if (UNLIKELY(tcp_mark_wanted(c, flags)) && total) {
         mark = tcp_mark_new(st, env, c);
@@ -236,7 +239,7 @@ int64_t tcp_send(struct stack *st, struct env *env, struct sock *s, const struct
     if (total) {
         tcp_chrono_start(c, CHRONO_BUSY, env->now);
     }
-    if (tcp_unsent(c) < c->snd.mss && tcp_inflight(c) < c->cc.cwnd && !c->tx.lost) {
+    if (tcp_unsent(c) < c->snd.mss && tcp_inflight(c) < c->cc.cwnd && !c->fl->tx.lost) {
         tcp_rate_limited(&c->rate, tcp_inflight(c));
     }
     bool by_reference = UNLIKELY(flags & LX_MSG_ZEROCOPY) && s->opt.zerocopy;
@@ -255,13 +258,13 @@ int64_t tcp_send(struct stack *st, struct env *env, struct sock *s, const struct
             break;
         }
         if (!fresh && !done) {
-            wq_last(&c->wq)->flags &= (uint8_t)~WB_PSH;
+            wq_last(&c->fl->wq)->flags &= (uint8_t)~WB_PSH;
         }
         copy_in(c, v, n, done, len);
         extend(st, env, c, fresh);
         done += len;
         if (UNLIKELY(len == frags) && by_reference && done < total) {
-            wq_last(&c->wq)->flags |= WB_EOR; /* its references are used up */
+            wq_last(&c->fl->wq)->flags |= WB_EOR; /* its references are used up */
             mark_push(c);
         }
         if (done < total && !(flags & LX_MSG_OOB) && tail_room(c, goal) == 0) {
@@ -274,6 +277,8 @@ int64_t tcp_send(struct stack *st, struct env *env, struct sock *s, const struct
             mark_end(st, env, c, flags, done == total, &mark);
         }
         call_over(st, env, c, flags, done == total);
+    } else {
+        tcp_flight_idle(st, env, c);
     }
     if (UNLIKELY(mark != NULL)) {
         mem_obj_put(st->mem, mark);

@@ -287,7 +287,7 @@ static const char *what_is_left(struct vk *vk)
         [MEM_TCP] = "TCP sockets",    [MEM_UDP] = "datagram sockets", [MEM_DGRAM] = "datagrams",
         [MEM_POLLSET] = "pollsets",   [MEM_WATCH] = "watches",        [MEM_FRAG] = "reassemblies",
         [MEM_SIDE] = "side objects",  [MEM_MARK] = "marks",           [MEM_MD5] = "TCP-MD5 keys",
-        [MEM_MEMBER] = "memberships",
+        [MEM_MEMBER] = "memberships", [MEM_FLIGHT] = "flights",
     };
     struct mem_use use = mem_use(vk->st->mem);
     for (int k = MEM_NONE + 1; k < MEM_KINDS; k++) {

@@ -305,7 +305,7 @@ static void restart_after_idle(void **state)
     bulk_run(b, 2 * SEC);
     b->flow[0].paused = true;
     bulk_run(b, 3 * SEC);
-    assert_int_equal(0, tcp_of(b->flow[0].out)->tx.n);
+    assert_int_equal(0, tcp_of(b->flow[0].out)->fl->tx.n);
     at_least((double)bbr_max_bw(bbr(b)), GOOD * 0.95, "max_bw");
     b->flow[0].paused = false;
     bulk_run(b, 30 * MSEC);

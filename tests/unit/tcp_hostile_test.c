@@ -137,7 +137,7 @@ static void hostile_sacks_have_a_price(void **state)
                                          .wnd = 65535,
                                          .opt = opt,
                                          .nopt = put_sacks(opt, edge, 4)});
-        assert_true(c->tx.n <= 6553);
+        assert_true(c->fl->tx.n <= 6553);
         assert_true(pages_in_use() - before <= (256u << 10) + (2u << 20));
         lone_forget(host);
         if (i % 1000 == 0) {
