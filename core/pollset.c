@@ -270,7 +270,7 @@ void sock_notify(struct stack *st, struct sock *s, uint32_t bits)
         bool woken = watch_ready(st, w);
         served = served || (exclusive && woken);
     }
-    s->ready = sock_ready(st, s);
+    s->ready = (uint16_t)sock_ready(st, s);
 }
 
 void sock_unwatch(struct stack *st, struct sock *s)

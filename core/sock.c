@@ -172,6 +172,9 @@ void sock_init_child(struct stack *st, struct env *env, struct sock *child,
 {
     sock_init_common(st, env, child, listener->family, listener->type, listener->proto);
     child->opt = listener->opt;
+    if (UNLIKELY(listener->side && listener->side->device[0]) && sock_side(st, env, child)) {
+        memcpy(child->side->device, listener->side->device, sizeof child->side->device);
+    }
     child->uid = listener->uid;
     child->owner_pid = listener->owner_pid;
     child->bound_addr = listener->bound_addr;

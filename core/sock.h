@@ -47,6 +47,9 @@ enum sock_why { /* why a socket is where it is; the preload adds its own reasons
 
 /* Options as set by the program, in Linux's units; -1: not set, the stack's default holds. */
 struct sock_opts {
+    uint64_t max_pacing_rate; /* bytes per second; UINT64_MAX: none */
+    uint32_t rcvtimeo;        /* sock_timeout(); kept for the caller, which does the waiting */
+    uint32_t sndtimeo;
     int32_t sndbuf; /* bytes as getsockopt reports them (twice what was asked for) */
     int32_t rcvbuf;
     int32_t rcvlowat;
@@ -63,13 +66,9 @@ struct sock_opts {
     uint8_t mtu_discover6;
     uint8_t minttl; /* TCP: from further away nothing is taken (RFC 5082) */
     uint8_t minhops;
-    uint32_t timestamping; /* LX_SOF_TIMESTAMPING_* */
-    uint32_t port_range;   /* IP_LOCAL_PORT_RANGE: low | high << 16; 0: none */
-    char device[16];       /* SO_BINDTODEVICE: kept, there is only one */
-    nsec rcvtimeo;         /* 0: none; kept for the caller, which does the waiting */
-    nsec sndtimeo;
-    uint64_t max_pacing_rate; /* bytes per second; UINT64_MAX: none */
-    bool sndbuf_locked : 1;   /* set by the program: no autotuning */
+    uint32_t timestamping;  /* LX_SOF_TIMESTAMPING_* */
+    uint32_t port_range;    /* IP_LOCAL_PORT_RANGE: low | high << 16; 0: none */
+    bool sndbuf_locked : 1; /* set by the program: no autotuning */
     bool rcvbuf_locked : 1;
     bool reuseaddr     : 1;
     bool reuseport     : 1;
@@ -133,10 +132,10 @@ struct sock {
     bool auto_port  : 1; /* connect chose the port: others may share it towards other peers */
     bool rcv_shut   : 1; /* shutdown(SHUT_RD) */
     bool snd_shut   : 1; /* shutdown(SHUT_WR) */
-    uint32_t ready;      /* poll bits at the last sock_notify */
     uint8_t err;         /* enum err: pending, taken by SO_ERROR or the next call */
     uint8_t soft_err;    /* enum err: reported if the connection times out (RFC 1122 4.2.3.9) */
-    uint32_t file_flags; /* O_NONBLOCK, O_ASYNC of its open file description: the preload's */
+    uint16_t ready;      /* poll bits at the last sock_notify */
+    uint16_t file_flags; /* O_NONBLOCK, O_ASYNC of its open file description: the preload's */
     /* messages on AF_UNIX sockets that carry it: MEMBER_FLIGHT holds it meanwhile */
     uint32_t in_flight;
     int32_t fd;         /* the descriptor its program first got for it, for people; -1: none yet */
@@ -151,6 +150,16 @@ struct sock {
     struct sock *bind_prev;
     struct sock_opts opt;
 };
+
+/* Timeouts of a socket are counted in ticks, as Linux does; and kept in so many. */
+#define SOCK_TICK    (4 * MSEC) /* Linux: HZ is 250 */
+#define SOCK_NO_WAIT UINT32_MAX /* an instant */
+
+/* 0: none. */
+static inline nsec sock_timeout(uint32_t ticks)
+{
+    return ticks == SOCK_NO_WAIT ? 1 : ticks * SOCK_TICK;
+}
 
 /* Identifies a socket across the lives of its place. */
 struct sock_ref {

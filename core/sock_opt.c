@@ -27,9 +27,10 @@
 #include "tcp.h"
 #include "udp.h"
 
-#define SNDBUF_MIN 4608       /* Linux: SOCK_MIN_SNDBUF */
-#define RCVBUF_MIN 2304       /* Linux: SOCK_MIN_RCVBUF */
-#define TICK       (4 * MSEC) /* Linux: HZ is 250; timeouts are rounded up to it */
+#define SNDBUF_MIN 4608 /* Linux: SOCK_MIN_SNDBUF */
+#define RCVBUF_MIN 2304 /* Linux: SOCK_MIN_RCVBUF */
+/* Seconds, half a year: a timeout of more is for ever. Linux has no such bound on 64 bits. */
+#define TIMEOUT_MAX (UINT32_MAX / (uint32_t)(SEC / SOCK_TICK))
 
 #define SOL(name) OPT_KEY(LX_SOL_SOCKET, LX_SO_##name)
 #define IP4(name) OPT_KEY(LX_IPPROTO_IP, LX_IP_##name)
@@ -150,7 +151,7 @@ static int set_linger(struct sock *s, const struct opt_arg *a)
     return 0;
 }
 
-static int set_timeout(nsec *out, const struct opt_arg *a)
+static int set_timeout(uint32_t *out, const struct opt_arg *a)
 {
     int64_t sec_usec[2];
     if (a->len < sizeof sec_usec) {
@@ -161,14 +162,15 @@ static int set_timeout(nsec *out, const struct opt_arg *a)
         return -ERR_DOM;
     }
     if (sec_usec[0] < 0) {
-        *out = 1; /* Linux: no waiting at all; 0 would be for ever */
+        *out = SOCK_NO_WAIT; /* Linux: no waiting at all; 0 would be for ever */
         return 0;
     }
-    if (sec_usec[0] >= NEVER / SEC - 1) {
+    if (sec_usec[0] >= TIMEOUT_MAX) {
         *out = 0;
         return 0;
     }
-    *out = sec_usec[0] * SEC + (sec_usec[1] * USEC + TICK - 1) / TICK * TICK;
+    nsec t = sec_usec[0] * SEC + sec_usec[1] * USEC; /* Linux: rounded up */
+    *out = (uint32_t)((t + SOCK_TICK - 1) / SOCK_TICK);
     return 0;
 }
 
@@ -186,13 +188,16 @@ static int set_rcvlowat(struct stack *st, struct env *env, struct sock *s, int32
     return 0;
 }
 
-static int set_device(struct sock *s, const struct opt_arg *a)
+static int set_device(struct stack *st, struct env *env, struct sock *s, const struct opt_arg *a)
 {
-    char name[sizeof s->opt.device] = {0};
+    char name[sizeof s->side->device] = {0};
     memcpy(name, a->val, min_size(a->len, sizeof name - 1));
-    memset(s->opt.device, 0, sizeof s->opt.device);
-    memcpy(s->opt.device, name, strlen(name));
-    return 0;
+    memset(name + strlen(name), 0, sizeof name - strlen(name));
+    struct side *x = name[0] ? sock_side(st, env, s) : s->side;
+    if (x) {
+        memcpy(x->device, name, sizeof name);
+    }
+    return x || !name[0] ? 0 : -ERR_NOBUFS;
 }
 
 static int set_pacing(struct stack *st, struct env *env, struct sock *s, const struct opt_arg *a)
@@ -248,7 +253,7 @@ static int set_sol(struct stack *st, struct env *env, struct sock *s, int name,
                    const struct opt_arg *a)
 {
     if (name == LX_SO_BINDTODEVICE) {
-        return set_device(s, a);
+        return set_device(st, env, s, a);
     }
     if (a->len < sizeof a->v) {
         return -ERR_INVAL;
@@ -313,8 +318,9 @@ static int32_t rcvbuf_of(const struct stack *st, const struct sock *s)
     return s->opt.rcvbuf >= 0 ? s->opt.rcvbuf : st->knobs.rmem_default;
 }
 
-static int get_timeout(nsec t, void *val, size_t *len)
+static int get_timeout(uint32_t ticks, void *val, size_t *len)
 {
+    nsec t = sock_timeout(ticks);
     int64_t sec_usec[2] = {t / SEC, t % SEC / USEC};
     return opt_answer(val, len, sec_usec, sizeof sec_usec);
 }
@@ -368,11 +374,11 @@ static int get_sol_other(struct stack *st, struct env *env, struct sock *s, int 
     case LX_SO_SNDTIMEO:
         return get_timeout(s->opt.sndtimeo, val, len);
     case LX_SO_BINDTODEVICE: {
-        size_t n = strlen(s->opt.device);
-        if (n > 0 && *len < sizeof s->opt.device) {
+        size_t n = s->side ? strlen(s->side->device) : 0;
+        if (n > 0 && *len < sizeof s->side->device) {
             return -ERR_INVAL;
         }
-        return opt_answer(val, len, s->opt.device, n > 0 ? n + 1 : 0);
+        return opt_answer(val, len, n > 0 ? s->side->device : "", n > 0 ? n + 1 : 0);
     }
     case LX_SO_PEERCRED: {
         uint32_t v[3] = {0, UINT32_MAX, UINT32_MAX};

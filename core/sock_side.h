@@ -71,6 +71,8 @@ struct side {
 
     struct md5_key *md5_head; /* TCP-MD5: keys by peer (tcp_md5.c) */
 
+    char device[16]; /* SO_BINDTODEVICE: kept, there is only one */
+
     /* SIGURG */
     bool signalled;    /* on the stack's list of signals to send */
     int32_t sig_owner; /* F_SETOWN: a process, or a group as a negative number; 0: none */

@@ -24,13 +24,12 @@ static bool window_is_newer(const struct tcp *c, const struct tcp_seg *seg, uint
 /* Returns whether the window changed. */
 static bool take_window(struct stack *st, struct env *env, struct tcp *c, const struct tcp_seg *seg)
 {
-    uint32_t wnd = seg->flags & TCP_SYN ? seg->wnd : (uint32_t)seg->wnd << c->snd.scale;
+    uint32_t wnd = seg->flags & TCP_SYN ? seg->wnd : (uint32_t)seg->wnd << c->snd_scale;
 
     if (!window_is_newer(c, seg, wnd)) {
         return false;
     }
     c->snd.wl1 = seg->seq;
-    c->snd.wl2 = seg->ack;
     if (wnd == c->snd.wnd) {
         return false;
     }

@@ -17,7 +17,6 @@
 #include "check.h"
 #include "nsec.h"
 #include "profile.h"
-#include "ranges.h"
 #include "ring.h"
 #include "seq.h"
 #include "sock.h"
@@ -114,25 +113,22 @@ struct tcp {
     uint8_t ack_why; /* enum tx_reason of the acknowledgment that is wanted */
 
     seq iss;
+    seq fin_seq;
     struct {
         seq una;
         seq nxt;
-        seq max; /* the highest SND.NXT ever: differs only while probing */
         seq wl1;
-        seq wl2;
         seq pushed;   /* end of what was written when a buffer got PSH last */
         seq sml;      /* end of the last small segment (Minshall's Nagle) */
         uint32_t wnd; /* bytes */
         uint32_t wnd_max;
-        uint16_t mss;       /* payload bytes of a segment without SACK blocks */
-        uint16_t mss_clamp; /* what the peer's MSS option allows, timestamps not subtracted */
-        uint8_t scale;
         uint32_t buf_per_seg; /* what a segment counts for in the send buffer, as in Linux */
+        uint16_t mss;         /* payload bytes of a segment without SACK blocks */
+        uint16_t mss_clamp;   /* what the peer's MSS option allows, timestamps not subtracted */
     } snd;
-    seq snd_base; /* of sq */
-    seq fin_seq;
 
     seq irs;
+    seq fin_ahead_seq;
     struct {
         seq nxt;
         seq adv;          /* the right edge of the window we told the peer: never moves left */
@@ -141,72 +137,33 @@ struct tcp {
         uint32_t wnd_clamp;
         uint16_t mss; /* estimate of the peer's segment size */
         uint16_t adv_mss;
-        uint8_t scale;
     } rcv;
-    seq rcv_base;
-    seq fin_ahead_seq;
-
-    struct ring sq;
-    struct ring rq;
-    struct tcp_flight *fl; /* what is unsent and unacknowledged; never NULL (tcp_flight.h) */
-    struct ranges ooo;
-    struct sack_block recent[TCP_SACK_MAX]; /* blocks to report, newest first (RFC 2018 4) */
-    struct sack_block dsack;                /* RFC 2883; valid while has_dsack */
-    uint8_t nrecent;
-    bool has_dsack;
-
-    /* timestamps, RFC 7323 */
-    uint32_t ts_recent;
-    nsec ts_recent_at;
-    uint32_t ts_offset;
+    uint8_t snd_scale; /* window scale, RFC 7323 2 */
+    uint8_t rcv_scale;
 
     /* round trip, congestion, recovery */
-    struct tcp_rtt rtt;
-    struct tcp_cc cc;
-    struct tcp_rate rate;
-    nsec pace_at;    /* when paced: nothing leaves before it */
     uint8_t backoff; /* doublings of the RTO */
     uint8_t retries; /* retransmissions of the same data by timeout */
     uint8_t dup_acks;
     bool frto;          /* RFC 5682: after a timeout, waiting to learn whether it was spurious */
     uint8_t reordering; /* DupThresh, in segments */
     uint8_t reo_steps;  /* RFC 8985 reo_wnd_mult */
-    seq tlp_high;
-    uint32_t cwnd_used; /* RFC 7661 in Linux's form */
-    nsec cwnd_stamp;
 
     /* acknowledging */
     uint8_t quickacks; /* acknowledgments still to be sent at once */
     uint8_t pingpong;  /* the program answers what it receives: acknowledge with the answer */
-    nsec ato;          /* delayed ACK interval */
-    nsec rcv_at;       /* last data received */
-    nsec snd_at;       /* last data sent */
-    nsec ack_rcv_at;
-    nsec ack_snd_at;
-    nsec challenge_at; /* RFC 5961 7, per connection */
 
-    /* receive autotuning (Linux's DRS) */
-    nsec drs_at;
-    uint32_t drs_space;
-    nsec rcv_rtt; /* 0: none yet */
-    uint32_t rcv_rtt_ecr;
-    seq rcv_rtt_seq;
-    nsec rcv_rtt_at;
-    uint64_t rq_taken; /* ring offset when drs_at began */
-
-    /* timers */
-    nsec due[TT_COUNT - FLIGHT_TIMERS]; /* tcp_due */
-    struct timer timer;                 /* at the earliest of them */
-    uint8_t probes;                     /* unanswered window probes or keepalives */
-    nsec probe_since;
-    int32_t keep_idle_s, keep_intvl_s, keep_cnt; /* 0: the stack's */
-    int32_t user_timeout_ms;
-    int32_t linger2_s; /* 0: the stack's; -1: none */
-    int32_t syncnt;
-    uint32_t notsent_lowat; /* bytes; 0: the stack's */
-    uint32_t window_clamp;
-    uint16_t user_mss;
+    /* program's options, 0: the stack's */
+    uint8_t probes; /* unanswered window probes or keepalives */
+    uint8_t keep_cnt;
+    uint8_t syncnt;
     uint8_t defer_tries; /* TCP_DEFER_ACCEPT, in timeouts of a request */
+    int8_t linger2_s;    /* -1: none */
+    uint16_t keep_idle_s, keep_intvl_s;
+    uint16_t user_mss;
+    uint32_t user_timeout_ms;
+    uint32_t notsent_lowat; /* bytes */
+    uint32_t window_clamp;
 
     /* how large a packet the path takes: tcp_mtu.c */
     struct {
@@ -217,14 +174,52 @@ struct tcp {
         uint32_t since_s; /* when the search began */
     } mtu;
 
-    /* LISTEN and its children */
-    struct tcp *parent;
-    struct tfo_listener *fo;     /* owned; NULL: it has none */
-    struct tcp *q_next, *q_prev; /* among the parent's half-open or accept queue */
-    struct tcp *acc_head, *acc_tail;
-    uint32_t nhalf, nyoung; /* requests, and those not yet sent a second SYN-ACK */
-    uint32_t nacc, backlog;
+    uint32_t ts_recent; /* timestamps, RFC 7323 */
+    uint32_t ts_offset;
+    nsec ts_recent_at;
 
+    struct ring sq;
+    struct ring rq;
+    struct tcp_flight *fl; /* what is under way, both ways; never NULL (tcp_flight.h) */
+
+    struct tcp_rtt rtt;
+    struct tcp_cc cc;
+    struct tcp_rate rate;
+    nsec pace_at; /* when paced: nothing leaves before it */
+    nsec cwnd_stamp;
+    uint32_t cwnd_used; /* RFC 7661 in Linux's form */
+    seq tlp_high;
+
+    nsec ato;    /* delayed ACK interval */
+    nsec rcv_at; /* last data received */
+    nsec snd_at; /* last data sent */
+    nsec ack_rcv_at;
+    nsec ack_snd_at;
+    nsec challenge_at; /* RFC 5961 7, per connection */
+
+    union {
+        struct { /* receive autotuning (Linux's DRS) */
+            nsec drs_at;
+            nsec rcv_rtt; /* 0: none yet */
+            nsec rcv_rtt_at;
+            uint32_t rcv_rtt_ecr;
+            seq rcv_rtt_seq;
+            uint32_t drs_space;
+            uint32_t rq_taken; /* ring offset when drs_at began, its low half */
+        };
+        struct { /* LISTEN */
+            struct tcp *acc_head, *acc_tail;
+            uint32_t nhalf, nyoung; /* requests, and those not yet sent a second SYN-ACK */
+            uint32_t nacc, backlog;
+        };
+    };
+    struct tcp *parent;          /* of a listener's child */
+    struct tcp *q_next, *q_prev; /* among the parent's accept queue */
+    struct tfo_listener *fo;     /* owned; NULL: it has none */
+
+    nsec due[TT_COUNT - FLIGHT_TIMERS]; /* tcp_due */
+    struct timer timer;                 /* at the earliest of them */
+    nsec probe_since;
     struct tcp *flush_next;
 
     /* for people: TCP_INFO */
@@ -294,9 +289,20 @@ static inline bool tcp_synchronized(const struct tcp *c)
     return c->state >= TCP_ESTABLISHED;
 }
 
+/* The sequence number of the first byte of the send ring's stream, and of the receive ring's. */
+static inline seq tcp_snd_base(const struct tcp *c)
+{
+    return seq_add(c->iss, 1);
+}
+
+static inline seq tcp_rcv_base(const struct tcp *c)
+{
+    return seq_add(c->irs, 1);
+}
+
 static inline seq tcp_seq_of_sq(const struct tcp *c, uint64_t off)
 {
-    return seq_add(c->snd_base, (uint32_t)off);
+    return seq_add(tcp_snd_base(c), (uint32_t)off);
 }
 
 /* Ring offset of a sequence number at or after the ring's head. */
@@ -307,7 +313,7 @@ static inline uint64_t tcp_sq_off(const struct tcp *c, seq x)
 
 static inline uint64_t tcp_rq_off(const struct tcp *c, seq x)
 {
-    return c->rq.tail + seq_dist(seq_add(c->rcv_base, (uint32_t)c->rq.tail), x);
+    return c->rq.tail + seq_dist(seq_add(tcp_rcv_base(c), (uint32_t)c->rq.tail), x);
 }
 
 /* The end of what the program has written. */
@@ -462,14 +468,14 @@ uint32_t tcp_rcv_holds(const struct tcp *c);
 enum drop tcp_rcv_text(struct stack *st, struct env *env, struct tcp *c, struct tcp_seg *seg);
 /* Whether the peer's FIN is next: in this segment, or one that waited behind a hole. Remembers
  * one that must wait. */
-bool tcp_rcv_fin_due(struct tcp *c, const struct tcp_seg *seg);
+bool tcp_rcv_fin_due(struct stack *st, struct env *env, struct tcp *c, const struct tcp_seg *seg);
 /* Schedules the acknowledgment of what has been taken. */
 void tcp_rcv_ack(struct stack *st, struct env *env, struct tcp *c);
 /* After the program took bytes: window update, autotuning. */
 void tcp_rcv_taken(struct stack *st, struct env *env, struct tcp *c, uint32_t n);
 /* Fills SACK blocks of an outgoing segment. */
 void tcp_rcv_sacks(const struct tcp *c, struct tcp_seg *seg);
-void tcp_rcv_dsack(struct stack *st, struct tcp *c, seq from, seq to);
+void tcp_rcv_dsack(struct stack *st, struct env *env, struct tcp *c, seq from, seq to);
 void tcp_enter_quickack(struct tcp *c, uint32_t max);
 
 /* ---- tcp_mtu.c */

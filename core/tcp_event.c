@@ -71,7 +71,7 @@ void tcp_tell_out(struct stack *st, const struct env *env, const struct tcp *c,
     ev->u.seg.seq = seq_dist(c->iss, seg->seq);
     ev->u.seg.ack = seg->flags & TCP_ACK ? seq_dist(c->irs, seg->ack) : 0;
     ev->u.seg.gso = (uint16_t)gso;
-    ev->u.seg.wnd = seg->flags & TCP_SYN ? seg->wnd : (uint32_t)seg->wnd << c->rcv.scale;
+    ev->u.seg.wnd = seg->flags & TCP_SYN ? seg->wnd : (uint32_t)seg->wnd << c->rcv_scale;
     event_end(st->events);
 }
 
@@ -99,7 +99,7 @@ void tcp_tell_in(struct stack *st, const struct env *env, const struct tcp *c,
     ev->u.seg.seq = knows_peer ? seq_dist(c->irs, seg->seq) : syn ? 0 : seg->seq.v;
     ev->u.seg.ack = c && c->state > TCP_LISTEN ? seq_dist(c->iss, seg->ack) : seg->ack.v;
     ev->u.seg.gso = seg->gso_size;
-    ev->u.seg.wnd = c && !syn ? (uint32_t)seg->wnd << c->snd.scale : seg->wnd;
+    ev->u.seg.wnd = c && !syn ? (uint32_t)seg->wnd << c->snd_scale : seg->wnd;
     if (c) {
         ev->sock_id = c->s.obj.id;
         tell_conn(st, ev, c);

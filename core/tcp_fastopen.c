@@ -191,7 +191,7 @@ void tfo_end(struct stack *st, struct env *env, struct tcp *c)
     if (!c->syn_fastopen) {
         return;
     }
-    if (!c->info.data_segs_in && c->fin_ahead && c->ooo.n == 0) {
+    if (!c->info.data_segs_in && c->fin_ahead && c->fl->ooo.n == 0) {
         switch_off(st, env); /* its FIN came, and nothing of what was before it */
     } else if (c->info.data_segs_in && c->syn_fastopen_ch) {
         st->tfo.off_times = 0;
@@ -272,7 +272,7 @@ int tfo_open(struct stack *st, struct env *env, struct tcp *c, struct tcp_first 
     c->syn_data = len > 0;
     c->syn_fastopen = cookie.here;
     c->syn_fastopen_exp = cookie.here && cookie.exp;
-    c->snd.nxt = c->snd.max = seq_add(c->snd_base, len);
+    c->snd.nxt = seq_add(tcp_snd_base(c), len);
     f->taken = len;
     c->opener_waits = f->waits;
     c->write_pending = f->waits && span_total(f->v, f->n) > len;
@@ -283,11 +283,11 @@ int tfo_open(struct stack *st, struct env *env, struct tcp *c, struct tcp_first 
 /* What the SYN-ACK acknowledges of the data. True: some is left. */
 static bool ack_first(struct stack *st, struct tcp *c, seq ack)
 {
-    uint32_t n = seq_gt(ack, c->snd_base) ? seq_dist(c->snd_base, ack) : 0;
+    uint32_t n = seq_gt(ack, tcp_snd_base(c)) ? seq_dist(tcp_snd_base(c), ack) : 0;
 
     ring_drop(&c->sq, n);
     c->info.bytes_acked += n;
-    c->snd.una = seq_add(c->snd_base, n);
+    c->snd.una = seq_add(tcp_snd_base(c), n);
     while (c->fl->tx.n && seq_leq(txq_at(&c->fl->tx, 0)->to, c->snd.una)) {
         txq_pop(&c->fl->tx);
     }

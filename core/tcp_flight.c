@@ -69,13 +69,17 @@ void tcp_flight_free(struct stack *st, struct tcp *c)
     if (c->fl != &st->no_flight) {
         txq_fini(&c->fl->tx, st->mem);
         wq_fini(&c->fl->wq, st->mem);
+        ranges_fini(&c->fl->ooo, st->mem);
         let_go(st, c);
     }
 }
 
 void tcp_flight_idle(struct stack *st, struct env *env, struct tcp *c)
 {
-    if (c->fl == &st->no_flight || c->fl->tx.n || tcp_unsent(c) || c->ca_state != CA_OPEN) {
+    const struct tcp_flight *fl = c->fl;
+
+    if (fl == &st->no_flight || fl->tx.n || tcp_unsent(c) || c->ca_state != CA_OPEN || fl->ooo.n ||
+        fl->nrecent || fl->has_dsack) {
         return;
     }
     tcp_timer_clear(st, env, c, TT_RTO);
@@ -116,7 +120,8 @@ void tcp_flight_rebuild(struct stack *st)
 bool tcp_flight_mark(struct stack *st, struct tcp *c)
 {
     bool ok = txq_mark(&c->fl->tx, st->mem);
-    return wq_mark(&c->fl->wq, st->mem) && ok;
+    ok = wq_mark(&c->fl->wq, st->mem) && ok;
+    return ranges_mark(&c->fl->ooo, st->mem) && ok;
 }
 
 void tcp_flight_forget(struct stack *st, struct tcp *c)
@@ -135,7 +140,8 @@ static bool untouched(const struct tcp_flight *fl)
     }
     return !fl->owner && !fl->tx.v && !fl->tx.n && !fl->tx.out && !fl->wq.v && !fl->wq.n && !due &&
            !fl->stall_at && !fl->reno_sacked && !fl->max_out && !fl->undo_cwnd && !fl->rack.at &&
-           !fl->prr_out && !fl->retrans_stamp && fl->undo_retrans == -1;
+           !fl->ooo.v && !fl->ooo.n && !fl->nrecent && !fl->has_dsack && !fl->prr_out &&
+           !fl->retrans_stamp && fl->undo_retrans == -1;
 }
 
 const char *tcp_flight_check(const struct stack *st, const struct tcp *c)

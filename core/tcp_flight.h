@@ -1,13 +1,13 @@
 /*
- * tcp_flight.h - what a connection needs only while it has something to send or to have
- * acknowledged, in an object of its own: an idle connection has none.
+ * tcp_flight.h - what a connection needs only while something is under way: to be sent, to be
+ * acknowledged, or arrived behind a hole. An object of its own: an idle connection has none.
  *
  * c->fl is never NULL: without an object it is the stack's `no_flight`, which says that nothing is
- * unsent, in flight, lost or due, so that whoever asks need not ask first whether there is one. It
- * must not be changed (tcp_flight_check). The object is made by tcp_flight_get, before anything is
- * written or sent, and goes when all is acknowledged and the state of recovery is OPEN
- * (tcp_flight_idle). In recovery an object and a connection keep each other only if each names the
- * other.
+ * unsent, in flight, lost, due or out of order, so that whoever asks need not ask first whether
+ * there is one. It must not be changed (tcp_flight_check). The object is made by tcp_flight_get,
+ * before anything is written or sent, and goes when all is acknowledged, no hole is left and the
+ * state of recovery is OPEN (tcp_flight_idle). In recovery an object and a connection keep each
+ * other only if each names the other.
  */
 #ifndef STANDIN_CORE_TCP_FLIGHT_H
 #define STANDIN_CORE_TCP_FLIGHT_H
@@ -17,8 +17,10 @@
 
 #include "mem.h"
 #include "nsec.h"
+#include "ranges.h"
 #include "seq.h"
 #include "tcp_txq.h"
+#include "tcp_wire.h"
 #include "tcp_wq.h"
 
 struct stack;
@@ -34,6 +36,11 @@ struct tcp_flight {
     struct txq tx;
     struct wq wq; /* of what is unsent */
     nsec due[FLIGHT_TIMERS];
+    struct ranges ooo;                      /* what has arrived behind a hole */
+    struct sack_block recent[TCP_SACK_MAX]; /* blocks to report, newest first (RFC 2018 4) */
+    struct sack_block dsack;                /* RFC 2883; valid while has_dsack */
+    uint8_t nrecent;
+    bool has_dsack;
     nsec stall_at; /* since when nothing new is acknowledged; 0: not stalled */
 
     uint32_t reno_sacked; /* without SACK: duplicate ACKs stand for segments delivered */

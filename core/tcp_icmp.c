@@ -85,7 +85,7 @@ static bool is_in_flight(const struct tcp *c, seq at, uint32_t mtu)
 {
     bool syn_data = c->state == TCP_SYN_SENT && c->syn_data;
     if (syn_data && seq_geq(at, c->snd.una) && seq_lt(at, c->snd.nxt)) {
-        uint32_t len = seq_dist(c->snd_base, c->snd.nxt);
+        uint32_t len = seq_dist(tcp_snd_base(c), c->snd.nxt);
         return tcp_mtu_of(c, len + TCP_HDR_MAX - TCP_HDR_MIN) > mtu;
     }
     if (!tcp_synchronized(c) || c->state == TCP_TIME_WAIT || !c->fl->tx.n ||

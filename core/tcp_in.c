@@ -38,13 +38,13 @@ static void take_syn(struct stack *st, struct env *env, struct tcp *c, const str
     uint32_t mss = seg->has_mss && seg->mss ? seg->mss : tcp_default_mss(c);
 
     c->irs = seg->seq;
-    c->rcv.nxt = c->rcv.wup = c->rcv_base = seq_add(seg->seq, 1);
+    c->rcv.nxt = c->rcv.wup = seq_add(seg->seq, 1);
     c->rcv.adv = seq_add(c->rcv.nxt, min_u32(c->rcv.wnd_lim, 65535)); /* what our SYN announced */
     c->ws_ok = c->ws_ok && seg->has_wscale;
     c->ts_ok = c->ts_ok && seg->has_ts;
     c->sack_ok = c->sack_ok && seg->has_sack_ok;
-    c->snd.scale = c->ws_ok ? seg->wscale : 0;
-    c->rcv.scale = c->ws_ok ? c->rcv.scale : 0;
+    c->snd_scale = c->ws_ok ? seg->wscale : 0;
+    c->rcv_scale = c->ws_ok ? c->rcv_scale : 0;
     if (!c->ws_ok) {
         c->rcv.wnd_clamp = min_u32(c->rcv.wnd_clamp, 65535);
     }
@@ -55,7 +55,6 @@ static void take_syn(struct stack *st, struct env *env, struct tcp *c, const str
     }
     tcp_ecn_answer(c, seg);
     c->snd.wl1 = seg->seq;
-    c->snd.wl2 = seg->ack;
     c->snd.wnd = c->snd.wnd_max = seg->wnd;
     tcp_mtu_open(st, env, c);
 }
@@ -75,7 +74,7 @@ static void syn_acked(struct stack *st, struct env *env, struct tcp *c)
     }
     c->rate.delivered++;
     c->info.bytes_acked += !c->passive; /* Linux, not RFC 4898: the client's SYN */
-    c->snd.una = c->snd_base;
+    c->snd.una = tcp_snd_base(c);
     c->backoff = 0;
     c->retries = 0;
     c->s.soft_err = 0;
@@ -266,7 +265,7 @@ static bool overtaken(const struct tcp *c, const struct tcp_seg *seg)
     int32_t age_ms = (int32_t)(c->ts_recent - seg->ts_val);
 
     return seg->flags & TCP_ACK && tcp_seg_len(seg) == 0 && seq_eq(seg->seq, c->rcv.nxt) &&
-           seq_eq(seg->ack, c->snd.una) && (uint32_t)seg->wnd << c->snd.scale == c->snd.wnd &&
+           seq_eq(seg->ack, c->snd.una) && (uint32_t)seg->wnd << c->snd_scale == c->snd.wnd &&
            age_ms * MSEC <= c->rtt.rto;
 }
 
@@ -292,8 +291,8 @@ static bool reset_is_exact(const struct stack *st, const struct tcp *c, const st
     if (seq_eq(seg->seq, c->rcv.nxt) || !profile_of(&st->knobs)->reset_beside) {
         return seq_eq(seg->seq, c->rcv.nxt);
     }
-    if (c->sack_ok && c->ooo.n) {
-        return seq_eq(seg->seq, c->ooo.v[c->ooo.n - 1].to);
+    if (c->sack_ok && c->fl->ooo.n) {
+        return seq_eq(seg->seq, c->fl->ooo.v[c->fl->ooo.n - 1].to);
     }
     bool closing =
         c->state == TCP_CLOSE_WAIT || c->state == TCP_LAST_ACK || c->state == TCP_CLOSING;
@@ -330,7 +329,7 @@ static enum drop check_seq(struct stack *st, struct env *env, struct tcp *c,
     }
     if (seg->len && seq_lt(seg->seq, c->rcv.nxt)) {
         tcp_enter_quickack(c, 16);
-        tcp_rcv_dsack(st, c, seg->seq, seq_min(seq_add(seg->seq, seg->len), c->rcv.nxt));
+        tcp_rcv_dsack(st, env, c, seg->seq, seq_min(seq_add(seg->seq, seg->len), c->rcv.nxt));
         tcp_send_ack(st, env, c, TX_DUPACK);
     } else if (c->state == TCP_SYN_RCVD && seg->flags & TCP_SYN) {
         c->info.total_retrans++;
@@ -374,10 +373,9 @@ static enum drop ack_syn_rcvd(struct stack *st, struct env *env, struct tcp *c,
     }
     tcp_listen_complete(st, c);
     syn_acked(st, env, c);
-    c->snd.wnd = (uint32_t)seg->wnd << c->snd.scale;
+    c->snd.wnd = (uint32_t)seg->wnd << c->snd_scale;
     c->snd.wnd_max = c->passive ? c->snd.wnd : max_u32(c->snd.wnd_max, c->snd.wnd);
     c->snd.wl1 = seg->seq;
-    c->snd.wl2 = seg->ack;
     tcp_established(st, env, c);
     if (!c->passive) {
         sock_notify(st, &c->s, LX_POLLOUT | LX_POLLWRNORM);
@@ -487,9 +485,10 @@ static void in_fin(struct stack *st, struct env *env, struct tcp *c)
     default:
         break;
     }
-    if (c->ooo.n) {
-        ranges_fini(&c->ooo, st->mem);
-        c->nrecent = 0;
+    if (c->fl->ooo.n) {
+        ranges_fini(&c->fl->ooo, st->mem);
+        c->fl->nrecent = 0;
+        tcp_flight_idle(st, env, c);
     }
     uint32_t bits = LX_POLLIN | LX_POLLRDNORM | LX_POLLRDHUP;
     sock_notify(st, &c->s, c->s.snd_shut ? bits | LX_POLLHUP : bits);
@@ -510,7 +509,7 @@ static enum drop in_text(struct stack *st, struct env *env, struct tcp *c, struc
             sock_notify(st, &c->s, LX_POLLIN | LX_POLLRDNORM);
         }
     }
-    if (tcp_rcv_fin_due(c, seg)) {
+    if (tcp_rcv_fin_due(st, env, c, seg)) {
         in_fin(st, env, c);
         why = DROP_NONE;
     } else if (seg->flags & TCP_FIN && why == DROP_NONE && c->fin_ahead) {
@@ -546,7 +545,7 @@ static enum drop in_synchronized(struct stack *st, struct env *env, struct tcp *
         return DROP_TCP_SYN;
     }
     if (seg->flags & TCP_SYN) { /* a simultaneous open's SYN,ACK, or the SYN once more */
-        tcp_rcv_dsack(st, c, seg->seq, seq_add(seg->seq, 1));
+        tcp_rcv_dsack(st, env, c, seg->seq, seq_add(seg->seq, 1));
         strip_syn(seg);
         if (!(seg->flags & TCP_ACK)) {
             tcp_send_syn(st, env, c, TX_SYNACK);

@@ -168,8 +168,8 @@ void tcp_fill_info(const struct stack *st, const struct tcp *c, struct lx_tcp_in
     i->tcpi_probes = c->probes;
     i->tcpi_backoff = c->backoff;
     i->tcpi_options = info_options(c);
-    i->tcpi_snd_wscale = c->snd.scale & 15u;
-    i->tcpi_rcv_wscale = c->rcv.scale & 15u;
+    i->tcpi_snd_wscale = c->snd_scale & 15u;
+    i->tcpi_rcv_wscale = c->rcv_scale & 15u;
     i->tcpi_fastopen_client_fail = c->fastopen_client_fail & 3u;
     i->tcpi_rto = usec(tcp_rto(st, c));
     i->tcpi_ato = usec(c->ato);

@@ -71,6 +71,8 @@ int tcp_listen(struct stack *st, struct env *env, struct sock *s, int backlog)
     if (c->state == TCP_LISTEN) {
         return 0;
     }
+    c->acc_head = c->acc_tail = NULL;
+    c->nhalf = c->nyoung = c->nacc = 0;
     tcp_to(st, env, c, TCP_LISTEN);
     return tfo_listen(st, env, c);
 }
@@ -101,15 +103,13 @@ static void open_child(struct stack *st, struct env *env, struct tcp *c, const s
     c->info.segs_in = 1; /* the SYN: RFC 4898, PerfSegsIn */
     c->irs = r->irs;
     c->rcv.nxt = c->rcv.wup = seq_add(r->irs, 1);
-    c->rcv_base = c->rcv.nxt;
     c->iss = r->iss;
     c->ts_offset = isn_ts_offset(st->ts_secret, &c->s.flow);
     c->snd.una = c->iss;
-    c->snd.nxt = c->snd.max = c->snd_base = seq_add(c->iss, 1);
+    c->snd.nxt = seq_add(c->iss, 1);
     c->snd.sml = c->iss;
     c->snd.pushed = c->snd.nxt;
     c->snd.wl1 = r->irs;
-    c->snd.wl2 = c->iss;
     c->snd.wnd = c->snd.wnd_max = r->wnd;
     c->snd.mss_clamp = r->mss;
     c->ts_ok = r->ts_ok;
@@ -117,7 +117,7 @@ static void open_child(struct stack *st, struct env *env, struct tcp *c, const s
     c->ts_recent_at = env->now;
     c->sack_ok = r->sack_ok;
     c->ws_ok = r->ws_ok;
-    c->snd.scale = r->wscale;
+    c->snd_scale = r->wscale;
     c->ecn_ok = r->ecn_ok;
     tcp_open_mss(st, c);
     tcp_mtu_open(st, env, c);

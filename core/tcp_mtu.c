@@ -134,7 +134,7 @@ static void probe_again_later(struct stack *st, struct env *env, struct tcp *c)
 uint32_t tcp_mtu_probe_size(struct stack *st, struct env *env, struct tcp *c, bool *wait)
 {
     *wait = false;
-    if (c->mtu.probe || c->ca_state != CA_OPEN || c->nrecent || c->has_dsack ||
+    if (c->mtu.probe || c->ca_state != CA_OPEN || c->fl->nrecent || c->fl->has_dsack ||
         c->cc.cwnd < CWND_PROBE_MIN) {
         return 0;
     }

@@ -46,18 +46,27 @@ static int set_quickack(struct stack *st, struct env *env, struct tcp *c, int v)
     return 0;
 }
 
-static int set_bounded(int32_t *field, int v, int min, int max)
+static int set_seconds(uint16_t *field, int v)
 {
-    if (v < min || v > max) {
+    if (v < 1 || v > 32767) {
         return -ERR_INVAL;
     }
-    *field = v;
+    *field = (uint16_t)v;
+    return 0;
+}
+
+static int set_count(uint8_t *field, int v)
+{
+    if (v < 1 || v > 127) {
+        return -ERR_INVAL;
+    }
+    *field = (uint8_t)v;
     return 0;
 }
 
 static int set_keep(struct stack *st, struct env *env, struct tcp *c, int v)
 {
-    int err = set_bounded(&c->keep_idle_s, v, 1, 32767);
+    int err = set_seconds(&c->keep_idle_s, v);
 
     if (!err && tcp_due(c, TT_KEEP) != NEVER) {
         tcp_arm_keep(st, env, c);
@@ -76,7 +85,7 @@ static int set_maxseg(struct tcp *c, int v)
 
 static int set_linger2(struct tcp *c, int v)
 {
-    c->linger2_s = v < 0 ? -1 : v > 120 ? 120 : v;
+    c->linger2_s = (int8_t)(v < 0 ? -1 : v > 120 ? 120 : v);
     return 0;
 }
 
@@ -155,11 +164,11 @@ static int set_int(struct stack *st, struct env *env, struct tcp *c, int name, i
     case LX_TCP_KEEPIDLE:
         return set_keep(st, env, c, v);
     case LX_TCP_KEEPINTVL:
-        return set_bounded(&c->keep_intvl_s, v, 1, 32767);
+        return set_seconds(&c->keep_intvl_s, v);
     case LX_TCP_KEEPCNT:
-        return set_bounded(&c->keep_cnt, v, 1, 127);
+        return set_count(&c->keep_cnt, v);
     case LX_TCP_SYNCNT:
-        return set_bounded(&c->syncnt, v, 1, 127);
+        return set_count(&c->syncnt, v);
     case LX_TCP_LINGER2:
         return set_linger2(c, v);
     case LX_TCP_DEFER_ACCEPT:
@@ -170,7 +179,11 @@ static int set_int(struct stack *st, struct env *env, struct tcp *c, int name, i
     case LX_TCP_QUICKACK:
         return set_quickack(st, env, c, v);
     case LX_TCP_USER_TIMEOUT:
-        return set_bounded(&c->user_timeout_ms, v, 0, INT32_MAX);
+        if (v < 0) {
+            return -ERR_INVAL;
+        }
+        c->user_timeout_ms = (uint32_t)v;
+        return 0;
     case LX_TCP_NOTSENT_LOWAT:
         c->notsent_lowat = (uint32_t)v;
         return 0;
@@ -256,7 +269,7 @@ static int get_int(const struct stack *st, const struct tcp *c, int name, int *v
         *v = !c->pingpong;
         return 0;
     case LX_TCP_USER_TIMEOUT:
-        *v = c->user_timeout_ms;
+        *v = (int)c->user_timeout_ms;
         return 0;
     case LX_TCP_NOTSENT_LOWAT:
         *v = (int)c->notsent_lowat;

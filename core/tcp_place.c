@@ -45,7 +45,7 @@ static bool expects_text(const struct tcp *c)
     bool open =
         c->state == TCP_ESTABLISHED || c->state == TCP_FIN_WAIT_1 || c->state == TCP_FIN_WAIT_2;
 
-    return open && c->ooo.n == 0 && !c->fin_ahead && !c->s.rcv_shut && !c->s.orphan &&
+    return open && c->fl->ooo.n == 0 && !c->fin_ahead && !c->s.rcv_shut && !c->s.orphan &&
            !tcp_urg_pending(c) && !ts_wanted(&c->s) && !c->md5;
 }
 

@@ -5,7 +5,7 @@
  * acknowledge.
  *
  * Bytes go straight to their place in the receive ring, in order or not; the ranges beyond
- * RCV.NXT are remembered in c->ooo, and RCV.NXT jumps over them when the hole before is filled.
+ * RCV.NXT are remembered in c->fl->ooo, and RCV.NXT jumps over them when the hole before is filled.
  * The memory grows with what has arrived, not with the window announced.
  *
  * How large the window may be is tcp_rcvbuf.c's: `wnd_lim` within `wnd_clamp`. The announced right
@@ -56,12 +56,12 @@ static uint32_t select_window(const struct tcp *c)
 {
     uint32_t room = free_window(c);
     uint32_t last = seq_dist(c->rcv.wup, c->rcv.adv); /* as announced last */
-    uint32_t unit = 1u << c->rcv.scale;
+    uint32_t unit = 1u << c->rcv_scale;
 
     if (room == 0 || c->window_exact) {
         return room;
     }
-    if (c->rcv.scale) {
+    if (c->rcv_scale) {
         return (room + unit - 1) & ~(unit - 1);
     }
     if (last + c->rcv.mss <= room || last > room) {
@@ -79,16 +79,16 @@ uint16_t tcp_rcv_window(struct stack *st, struct tcp *c, bool syn)
         return (uint16_t)wnd;
     }
     if (c->state == TCP_TIME_WAIT || c->state == TCP_CLOSED) {
-        return (uint16_t)min_u32(tcp_rcv_left(c) >> c->rcv.scale, 65535u);
+        return (uint16_t)min_u32(tcp_rcv_left(c) >> c->rcv_scale, 65535u);
     }
-    uint32_t unit = 1u << c->rcv.scale;
+    uint32_t unit = 1u << c->rcv_scale;
     uint32_t wnd = select_window(c);
     uint32_t now = tcp_rcv_left(c);
     if (wnd < now) {
         wnd = (now + unit - 1) & ~(unit - 1); /* SHLD-14: never take a promise back */
     }
-    uint32_t raw = min_u32(wnd >> c->rcv.scale, 65535u);
-    seq edge = seq_add(c->rcv.nxt, raw << c->rcv.scale);
+    uint32_t raw = min_u32(wnd >> c->rcv_scale, 65535u);
+    seq edge = seq_add(c->rcv.nxt, raw << c->rcv_scale);
     if (seq_lt(c->rcv.adv, edge)) {
         c->rcv.adv = edge;
     }
@@ -164,8 +164,8 @@ void tcp_rcv_ack(struct stack *st, struct env *env, struct tcp *c)
     bool second = p->ack_second && tcp_due(c, TT_DELACK) != NEVER;
     bool quick = p->quickacks && c->quickacks && !c->pingpong;
 
-    if (c->ooo.n || quick || second || c->has_dsack) {
-        tcp_want_ack(st, c, c->ooo.n ? TX_DUPACK : TX_ACK);
+    if (c->fl->ooo.n || quick || second || c->fl->has_dsack) {
+        tcp_want_ack(st, c, c->fl->ooo.n ? TX_DUPACK : TX_ACK);
     } else if (fresh > c->rcv.mss && (select_window(c) >= tcp_rcv_left(c) ||
                                       ring_len(&c->rq) < (size_t)c->s.opt.rcvlowat)) {
         tcp_want_ack(st, c, TX_ACK); /* SHLD-19: every second full segment */
@@ -181,34 +181,34 @@ static void remember_block(struct tcp *c, struct range r)
     uint8_t n = 0;
 
     keep[n++] = (struct sack_block){r.from, r.to};
-    for (uint8_t i = 0; i < c->nrecent && n < TCP_SACK_MAX; i++) {
-        struct sack_block b = c->recent[i];
+    for (uint8_t i = 0; i < c->fl->nrecent && n < TCP_SACK_MAX; i++) {
+        struct sack_block b = c->fl->recent[i];
         if (seq_leq(r.from, b.from) && seq_leq(b.to, r.to)) {
             continue; /* swallowed */
         }
         keep[n++] = b;
     }
-    memcpy(c->recent, keep, n * sizeof keep[0]);
-    c->nrecent = n;
+    memcpy(c->fl->recent, keep, n * sizeof keep[0]);
+    c->fl->nrecent = n;
 }
 
 static void forget_blocks(struct tcp *c)
 {
     uint8_t n = 0;
 
-    for (uint8_t i = 0; i < c->nrecent; i++) {
-        if (seq_gt(c->recent[i].from, c->rcv.nxt)) {
-            c->recent[n++] = c->recent[i];
+    for (uint8_t i = 0; i < c->fl->nrecent; i++) {
+        if (seq_gt(c->fl->recent[i].from, c->rcv.nxt)) {
+            c->fl->recent[n++] = c->fl->recent[i];
         }
     }
-    c->nrecent = n;
+    c->fl->nrecent = n;
 }
 
-void tcp_rcv_dsack(struct stack *st, struct tcp *c, seq from, seq to)
+void tcp_rcv_dsack(struct stack *st, struct env *env, struct tcp *c, seq from, seq to)
 {
-    if (c->sack_ok && st->knobs.tcp_dsack) {
-        c->dsack = (struct sack_block){from, to};
-        c->has_dsack = true;
+    if (c->sack_ok && st->knobs.tcp_dsack && tcp_flight_get(st, env, c)) {
+        c->fl->dsack = (struct sack_block){from, to};
+        c->fl->has_dsack = true;
         st->stats.TcpDsackSent++;
     }
 }
@@ -217,39 +217,39 @@ void tcp_rcv_sacks(const struct tcp *c, struct tcp_seg *seg)
 {
     uint8_t max = tcp_sack_room(c);
 
-    if (c->has_dsack && max) {
-        seg->sack[seg->nsack++] = c->dsack; /* RFC 2883 4: first */
+    if (c->fl->has_dsack && max) {
+        seg->sack[seg->nsack++] = c->fl->dsack; /* RFC 2883 4: first */
     }
-    for (uint8_t i = 0; i < c->nrecent && seg->nsack < max; i++) {
-        seg->sack[seg->nsack++] = c->recent[i];
+    for (uint8_t i = 0; i < c->fl->nrecent && seg->nsack < max; i++) {
+        seg->sack[seg->nsack++] = c->fl->recent[i];
     }
 }
 
 /* RCV.NXT passes what now is contiguous. */
 static void advance(struct stack *st, struct tcp *c, seq to)
 {
-    const struct range *r = ranges_find(&c->ooo, to);
+    const struct range *r = ranges_find(&c->fl->ooo, to);
 
     if (r) {
         to = r->to;
     }
     ring_commit(&c->rq, tcp_rq_off(c, to));
     c->rcv.nxt = to;
-    if (c->ooo.n) {
-        ranges_cut(&c->ooo, st->mem, to);
+    if (c->fl->ooo.n) {
+        ranges_cut(&c->fl->ooo, st->mem, to);
     }
-    if (c->nrecent) {
+    if (c->fl->nrecent) {
         forget_blocks(c);
     }
 }
 
 /* RFC 2883 4: what this segment repeats of what waits out of order. */
-static void report_overlap(struct stack *st, struct tcp *c, seq from, seq to)
+static void report_overlap(struct stack *st, struct env *env, struct tcp *c, seq from, seq to)
 {
     struct range r;
 
-    if (c->ooo.n && !c->has_dsack && ranges_overlap(&c->ooo, from, to, &r)) {
-        tcp_rcv_dsack(st, c, r.from, r.to);
+    if (c->fl->ooo.n && !c->fl->has_dsack && ranges_overlap(&c->fl->ooo, from, to, &r)) {
+        tcp_rcv_dsack(st, env, c, r.from, r.to);
     }
 }
 
@@ -257,10 +257,9 @@ static enum drop take_ahead(struct stack *st, struct env *env, struct tcp *c, se
 {
     struct range whole;
 
-    report_overlap(st, c, from, to);
-    int64_t fresh = ranges_add(&c->ooo, st->mem, env, from, to, &whole);
-
-    if (fresh < 0) {
+    report_overlap(st, env, c, from, to);
+    if (!tcp_flight_get(st, env, c) ||
+        ranges_add(&c->fl->ooo, st->mem, env, from, to, &whole) < 0) {
         return DROP_TCP_MEMORY;
     }
     st->stats.TcpOfoQueue++; /* SHLD-31 */
@@ -276,11 +275,11 @@ static enum drop take_ahead(struct stack *st, struct env *env, struct tcp *c, se
 }
 
 /* Cuts what lies left of RCV.NXT and right of the window. False: nothing is left. */
-static bool trim(struct stack *st, struct tcp *c, struct tcp_seg *seg)
+static bool trim(struct stack *st, struct env *env, struct tcp *c, struct tcp_seg *seg)
 {
     if (seq_lt(seg->seq, c->rcv.nxt)) {
         uint32_t old = min_u32(seq_dist(seg->seq, c->rcv.nxt), seg->len);
-        tcp_rcv_dsack(st, c, seg->seq, seq_add(seg->seq, old));
+        tcp_rcv_dsack(st, env, c, seg->seq, seq_add(seg->seq, old));
         seg->seq = seq_add(seg->seq, old);
         seg->data += old;
         seg->len -= old;
@@ -304,7 +303,7 @@ static bool put_text(struct stack *st, struct env *env, struct tcp *c, const str
         return true;
     }
     uint64_t off = tcp_rq_off(c, seg->seq);
-    if (c->ooo.n == 0) {
+    if (c->fl->ooo.n == 0) {
         ring_rewind(&c->rq);
     }
     if (ring_reserve(&c->rq, st->mem, env, (size_t)(off - c->rq.head) + seg->len)) {
@@ -326,7 +325,7 @@ static bool no_memory_for(const struct stack *st, const struct tcp *c, const str
 
 enum drop tcp_rcv_text(struct stack *st, struct env *env, struct tcp *c, struct tcp_seg *seg)
 {
-    if (!trim(st, c, seg)) {
+    if (!trim(st, env, c, seg)) {
         tcp_want_ack(st, c, TX_DUPACK);
         return DROP_TCP_OLD;
     }
@@ -350,12 +349,13 @@ enum drop tcp_rcv_text(struct stack *st, struct env *env, struct tcp *c, struct 
     } else if (st->place_hint) {
         place_doubt(st);
     }
-    bool hole = c->ooo.n;
-    report_overlap(st, c, seg->seq, end);
+    bool hole = c->fl->ooo.n;
+    report_overlap(st, env, c, seg->seq, end);
     advance(st, c, end);
     measure_ato(st, c, env->now);
     tcp_rcvbuf_arrived(st, c, seg, env->now);
     if (hole) {
+        tcp_flight_idle(st, env, c);
         tcp_want_ack(st, c, TX_ACK); /* RFC 5681 4.2: filled, in whole or in part */
     } else {
         tcp_rcv_ack(st, env, c);
@@ -364,23 +364,23 @@ enum drop tcp_rcv_text(struct stack *st, struct env *env, struct tcp *c, struct 
 }
 
 /* Linux, not RFC: a FIN that must wait is reported like a byte. */
-static void fin_waits(struct tcp *c, seq at)
+static void fin_waits(struct stack *st, struct env *env, struct tcp *c, seq at)
 {
-    const struct range *r = ranges_find(&c->ooo, seq_sub(at, 1));
+    const struct range *r = ranges_find(&c->fl->ooo, seq_sub(at, 1));
 
     c->fin_ahead = true;
     c->fin_ahead_seq = at;
-    if (c->sack_ok) {
+    if (c->sack_ok && tcp_flight_get(st, env, c)) {
         remember_block(c, (struct range){r ? r->from : at, seq_add(at, 1)});
     }
 }
 
-bool tcp_rcv_fin_due(struct tcp *c, const struct tcp_seg *seg)
+bool tcp_rcv_fin_due(struct stack *st, struct env *env, struct tcp *c, const struct tcp_seg *seg)
 {
     if (seg->flags & TCP_FIN) {
         seq at = seq_add(seg->seq, seg->len);
         if (seq_gt(at, c->rcv.nxt)) {
-            fin_waits(c, at);
+            fin_waits(st, env, c, at);
         } else if (seq_eq(at, c->rcv.nxt)) {
             return true;
         }

@@ -85,7 +85,7 @@ void tcp_rcv_init(struct stack *st, struct tcp *c)
 
     c->rcv.wnd_clamp = o.clamp;
     c->rcv.wnd_lim = o.lim;
-    c->rcv.scale = o.scale;
+    c->rcv_scale = o.scale;
     c->rcv.mss = (uint16_t)max_u32(min_u32(min_u32(c->rcv.adv_mss, c->rcv.wnd_lim / 2), 536), 88);
     c->drs_space = min_u32(c->rcv.wnd_lim, 10u * c->rcv.adv_mss);
 }
@@ -163,7 +163,7 @@ void tcp_rcvbuf_arrived(const struct stack *st, struct tcp *c, const struct tcp_
 {
     if (!c->drs_at) {
         c->drs_at = now;
-        c->rq_taken = c->rq.head;
+        c->rq_taken = (uint32_t)c->rq.head;
     }
     rtt_by_window(c, now);
     rtt_by_timestamp(c, seg, now);
@@ -181,8 +181,8 @@ static void grow_clamp(const struct stack *st, struct tcp *c, uint32_t copied)
     }
     uint64_t wnd = 2ull * copied; /* what is measured is a round trip old */
     wnd += 2 * (wnd * (copied - before) / before);
-    if (c->ooo.n) { /* what waits behind a hole is coming, too */
-        wnd += seq_dist(c->rcv.nxt, c->ooo.v[c->ooo.n - 1].to);
+    if (c->fl->ooo.n) { /* what waits behind a hole is coming, too */
+        wnd += seq_dist(c->rcv.nxt, c->fl->ooo.v[c->fl->ooo.n - 1].to);
     }
     wnd = min_u64(wnd, window_of(st, (uint32_t)st->knobs.tcp_rmem_max));
     if (c->window_clamp) {
@@ -196,12 +196,12 @@ void tcp_rcvbuf_taken(const struct stack *st, struct tcp *c, nsec now)
     if (!c->rcv_rtt || now - c->drs_at < c->rcv_rtt) {
         return;
     }
-    uint64_t copied = c->rq.head - c->rq_taken;
-    uint64_t waits = ring_len(&c->rq);
-    copied = copied > waits ? min_u64(copied - waits, UINT32_MAX) : 0;
+    uint32_t copied = (uint32_t)c->rq.head - c->rq_taken;
+    uint32_t waits = tcp_readable(c);
+    copied = copied > waits ? copied - waits : 0;
     if (copied > c->drs_space) {
-        grow_clamp(st, c, (uint32_t)copied);
+        grow_clamp(st, c, copied);
     }
     c->drs_at = now;
-    c->rq_taken = c->rq.head;
+    c->rq_taken = (uint32_t)c->rq.head;
 }

@@ -56,7 +56,6 @@ void tcp_rtt_sample(struct tcp_rtt *r, nsec rtt, seq una, seq nxt, nsec rto_min,
     } else {
         further_sample(r, m, una, nxt, rto_min);
     }
-    r->latest = m;
     r->min = nsec_min(r->min, m);
     r->rto = nsec_min(r->srtt + nsec_max(r->var, rto_min), rto_max);
 }

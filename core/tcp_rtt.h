@@ -18,11 +18,10 @@ struct tcp_rtt {
     nsec srtt; /* smoothed; 0: no sample yet */
     nsec mdev; /* mean deviation */
     nsec mdev_max;
-    nsec var;    /* 4 * variance, not below the floor: RTO = srtt + var */
-    seq mark;    /* SND.NXT when the present round trip of samples began */
-    nsec rto;    /* without back-off */
-    nsec min;    /* smallest sample; NEVER before the first */
-    nsec latest; /* the last sample */
+    nsec var; /* 4 * variance, not below the floor: RTO = srtt + var */
+    nsec rto; /* without back-off */
+    nsec min; /* smallest sample; NEVER before the first */
+    seq mark; /* SND.NXT when the present round trip of samples began */
 };
 
 #define RTO_INITIAL (1 * SEC) /* RFC 6298 2.1 */

@@ -56,7 +56,10 @@ static struct ip_send route(const struct stack *st, const struct tcp *c)
 static void ack_sent(struct stack *st, struct env *env, struct tcp *c, bool pure)
 {
     c->want_ack = false;
-    c->has_dsack = false;
+    if (c->fl->has_dsack) {
+        c->fl->has_dsack = false;
+        tcp_flight_idle(st, env, c);
+    }
     c->rcv.wup = c->rcv.nxt;
     c->ack_snd_at = env->now;
     if (c->quickacks) {
@@ -81,7 +84,7 @@ static void seg_common(struct stack *st, struct env *env, struct tcp *c, struct 
     }
     if (seg->flags & TCP_ACK) {
         seg->ack = c->rcv.nxt;
-        if (c->sack_ok && !(seg->flags & TCP_SYN) && (c->nrecent || c->has_dsack)) {
+        if (c->sack_ok && !(seg->flags & TCP_SYN) && (c->fl->nrecent || c->fl->has_dsack)) {
             tcp_rcv_sacks(c, seg);
         }
     }
@@ -224,7 +227,7 @@ void tcp_send_syn_with(struct stack *st, struct env *env, struct tcp *c, enum tx
         .mss = c->rcv.adv_mss,
         .has_sack_ok = c->sack_ok,
         .has_wscale = c->ws_ok,
-        .wscale = c->rcv.scale,
+        .wscale = c->rcv_scale,
         .syn_layout = profile_of(&st->knobs)->syn_layout,
         .len = len,
     };
@@ -311,8 +314,8 @@ uint32_t tcp_current_mss(const struct tcp *c)
     uint32_t cut = c->snd.wnd_max > 536 ? c->snd.wnd_max / 2 : c->snd.wnd_max;
     uint32_t mss = c->snd.mss;
 
-    if (c->sack_ok && (c->nrecent || c->has_dsack)) {
-        uint32_t n = c->nrecent + (c->has_dsack ? 1u : 0u);
+    if (c->sack_ok && (c->fl->nrecent || c->fl->has_dsack)) {
+        uint32_t n = c->fl->nrecent + (c->fl->has_dsack ? 1u : 0u);
         mss -= tcp_opt_len(false, min_u32(n, tcp_sack_room(c)));
     }
     if (cut && mss > cut) {
@@ -343,7 +346,7 @@ static uint32_t window_left(const struct tcp *c)
 {
     /* Linux, not RFC: of an early child's window its SYN,ACK takes nothing. */
     bool early = c->fo_child && seq_eq(c->snd.una, c->iss);
-    seq edge = seq_add(early ? c->snd_base : c->snd.una, c->snd.wnd);
+    seq edge = seq_add(early ? tcp_snd_base(c) : c->snd.una, c->snd.wnd);
 
     return seq_lt(c->snd.nxt, edge) ? seq_dist(c->snd.nxt, edge) : 0;
 }
@@ -453,7 +456,6 @@ static void send_new(struct stack *st, struct env *env, struct tcp *c, uint32_t 
         c->snd.sml = seq_add(seg.seq, n);
     }
     c->snd.nxt = end;
-    c->snd.max = seq_max(c->snd.max, end);
     c->fl->prr_out += segs;
     wq_sent(&c->fl->wq, st->mem, end);
     if (UNLIKELY(c->s.side != NULL)) {

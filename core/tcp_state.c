@@ -123,7 +123,7 @@ static const char *check_send(const struct tcp *c)
 
 static const char *check_rcv(const struct tcp *c)
 {
-    seq data_end = seq_add(c->rcv_base, (uint32_t)c->rq.tail);
+    seq data_end = seq_add(tcp_rcv_base(c), (uint32_t)c->rq.tail);
 
     if (!seq_eq(c->fin_rcvd ? seq_add(data_end, 1) : data_end, c->rcv.nxt)) {
         return "I3: RCV.NXT is not the end of the receive ring";
@@ -131,7 +131,7 @@ static const char *check_rcv(const struct tcp *c)
     if (seq_lt(c->rcv.adv, c->rcv.nxt) && !c->fin_rcvd) {
         return "I3: the window's right edge lies left of RCV.NXT";
     }
-    if (c->ooo.n && !seq_lt(c->rcv.nxt, c->ooo.v[0].from)) {
+    if (c->fl->ooo.n && !seq_lt(c->rcv.nxt, c->fl->ooo.v[0].from)) {
         return "I4: an out-of-order range touches RCV.NXT";
     }
     return NULL;

@@ -71,7 +71,7 @@ static void take_pointer(struct stack *st, struct env *env, struct tcp *c,
                          const struct tcp_seg *seg)
 {
     seq at = seq_add(seg->seq, seg->up ? seg->up - 1u : 0); /* RFC 6093 3.1 */
-    seq head = seq_add(c->rcv_base, (uint32_t)c->rq.head);
+    seq head = seq_add(tcp_rcv_base(c), (uint32_t)c->rq.head);
 
     if (seq_lt(at, head) || seq_lt(at, c->rcv.nxt)) {
         return; /* MUST-31: only what is ahead of RCV.NXT is news */
@@ -107,7 +107,7 @@ bool tcp_urg_at_mark(const struct tcp *c)
     const struct side *x = c->s.side;
 
     return x && x->urg_in != URG_NONE &&
-           seq_eq(x->urg_seq, seq_add(c->rcv_base, (uint32_t)c->rq.head));
+           seq_eq(x->urg_seq, seq_add(tcp_rcv_base(c), (uint32_t)c->rq.head));
 }
 
 bool tcp_at_mark(const struct sock *s)
@@ -128,7 +128,7 @@ uint32_t tcp_urg_unread(const struct tcp *c)
     if (!x || x->urg_in == URG_NONE || c->s.opt.oobinline) {
         return have;
     }
-    seq head = seq_add(c->rcv_base, (uint32_t)c->rq.head);
+    seq head = seq_add(tcp_rcv_base(c), (uint32_t)c->rq.head);
     return seq_in(x->urg_seq, head, have) ? seq_dist(head, x->urg_seq) : have;
 }
 
@@ -180,7 +180,7 @@ static uint32_t run_to_mark(const struct tcp *c, uint64_t mark, uint64_t *at, bo
 uint32_t tcp_urg_take(struct tcp *c, uint64_t *from, struct mspan *v, size_t n, uint32_t flags)
 {
     const struct side *x = c->s.side;
-    seq tail = seq_add(c->rcv_base, (uint32_t)c->rq.tail);
+    seq tail = seq_add(tcp_rcv_base(c), (uint32_t)c->rq.tail);
     uint64_t mark = c->rq.tail + (uint64_t)(int64_t)seq_diff(tail, x->urg_seq);
     uint32_t done = 0;
     uint32_t run = 0;
@@ -210,7 +210,7 @@ void tcp_urg_taken(struct tcp *c)
 {
     struct side *x = c->s.side;
 
-    if (seq_gt(seq_add(c->rcv_base, (uint32_t)c->rq.head), x->urg_seq)) {
+    if (seq_gt(seq_add(tcp_rcv_base(c), (uint32_t)c->rq.head), x->urg_seq)) {
         x->urg_in = URG_NONE;
     }
 }

@@ -90,7 +90,7 @@ int tcp_open(struct stack *st, struct env *env, struct sock *s, struct tcp_first
     c->iss = isn_of(st->isn_secret, &s->flow, env->now);
     c->ts_offset = isn_ts_offset(st->ts_secret, &s->flow);
     c->snd.una = c->iss;
-    c->snd.nxt = c->snd.max = c->snd_base = seq_add(c->iss, 1);
+    c->snd.nxt = seq_add(c->iss, 1);
     c->snd.sml = c->iss;
     c->snd.pushed = c->snd.nxt;
     c->ts_ok = st->knobs.tcp_timestamps;
@@ -304,7 +304,7 @@ static uint32_t copy_out(struct tcp *c, uint64_t *from, struct mspan *v, size_t 
 static void take(struct stack *st, struct env *env, struct tcp *c, uint32_t n)
 {
     ring_drop(&c->rq, n);
-    if (ring_len(&c->rq) == 0 && c->ooo.n == 0) {
+    if (ring_len(&c->rq) == 0 && c->fl->ooo.n == 0) {
         ring_trim(&c->rq, st->mem);
     }
     if (UNLIKELY(tcp_urg_pending(c))) {
@@ -360,7 +360,7 @@ int64_t tcp_recv(struct stack *st, struct env *env, struct sock *s, struct mspan
         return nothing_to_read(c);
     }
     if (UNLIKELY(s->side && s->side->rx_head)) {
-        seq end = seq_add(c->rcv_base, (uint32_t)to);
+        seq end = seq_add(tcp_rcv_base(c), (uint32_t)to);
         nsec real = tcp_mark_read(st, c, end, !(flags & LX_MSG_PEEK));
         if (info) {
             info->stamp = real;
@@ -426,9 +426,7 @@ void tcp_release_bufs(struct stack *st, struct tcp *c)
 {
     ring_fini(&c->sq, st->mem);
     tcp_flight_free(st, c);
-    ranges_fini(&c->ooo, st->mem);
     tcp_mark_drop(st, c);
-    c->nrecent = 0;
 }
 
 static void free_block(struct stack *st, struct tcp *c)
@@ -612,7 +610,6 @@ static bool marks_fit(struct stack *st, struct tcp *c)
     ok = ring_mark(&c->sq, st->mem) && ok;
     ok = ring_mark(&c->rq, st->mem) && ok;
     ok = tcp_flight_mark(st, c) && ok;
-    ok = ranges_mark(&c->ooo, st->mem) && ok;
     return ok;
 }
 
@@ -622,7 +619,6 @@ static void forget_all(struct stack *st, struct tcp *c)
     ring_init(&c->sq, 0);
     ring_init(&c->rq, 0);
     tcp_flight_forget(st, c);
-    c->ooo = (struct ranges){0};
     for (int k = 0; k < TT_COUNT; k++) {
         *tcp_due_at(c, k) = NEVER;
     }
@@ -637,8 +633,6 @@ static void forget_unsent(struct stack *st, struct tcp *c)
 {
     ring_init(&c->sq, 0);
     tcp_flight_forget(st, c);
-    c->ooo = (struct ranges){0};
-    c->nrecent = 0;
     c->snd.una = c->snd.nxt;
     c->want_out = c->want_ack = false;
     for (int k = 0; k < TT_COUNT; k++) {
@@ -652,8 +646,10 @@ bool tcp_rebuild(struct stack *st, struct env *env, struct sock *s)
 
     (void)env;
     c->q_next = c->q_prev = NULL;
-    c->acc_head = c->acc_tail = NULL;
-    c->nhalf = c->nyoung = c->nacc = 0;
+    if (c->state == TCP_LISTEN) {
+        c->acc_head = c->acc_tail = NULL;
+        c->nhalf = c->nyoung = c->nacc = 0;
+    }
     c->in_flush = false;
     c->flush_next = NULL;
     if (c->state == TCP_CLOSED || c->state == TCP_LISTEN) {

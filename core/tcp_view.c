@@ -34,8 +34,8 @@ static void tidy(struct tcp *c)
     }
     c->state = c->state < TCP_STATES ? c->state : TCP_CLOSED;
     c->backoff = (uint8_t)min_u32(c->backoff, 32);
-    c->snd.scale &= 15;
-    c->rcv.scale &= 15;
+    c->snd_scale &= 15;
+    c->rcv_scale &= 15;
     c->snd.mss = c->snd.mss ? c->snd.mss : 1;
 }
 
@@ -65,13 +65,13 @@ static void view_ranges(struct view *v, const struct tcp *c, struct view_sock *o
 {
     struct range r[VIEW_RANGES_MAX];
     uint32_t most = ((uint32_t)MEM_PAGE << RANGES_ORDER_MAX) / (uint32_t)sizeof *r;
-    uint32_t n = min_u32(c->ooo.n, VIEW_RANGES_MAX);
+    uint32_t n = min_u32(c->fl->ooo.n, VIEW_RANGES_MAX);
 
-    if (c->ooo.n == 0 || c->ooo.n > most ||
-        !v->read(v->ctx, (uint64_t)(uintptr_t)c->ooo.v, r, n * sizeof *r)) {
+    if (c->fl->ooo.n == 0 || c->fl->ooo.n > most ||
+        !v->read(v->ctx, (uint64_t)(uintptr_t)c->fl->ooo.v, r, n * sizeof *r)) {
         return;
     }
-    out->nranges = c->ooo.n;
+    out->nranges = c->fl->ooo.n;
     for (uint32_t i = 0; i < n; i++) {
         out->range[i].from = seq_dist(c->irs, r[i].from);
         out->range[i].to = seq_dist(c->irs, r[i].to);

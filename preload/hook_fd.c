@@ -223,7 +223,7 @@ static void copy_flags(const struct file *f, int flags)
     struct env *env;
     struct sock *s = f->kind == FILE_SOCK ? hook_enter(&env, &ref) : NULL;
     if (s) {
-        s->file_flags = (uint32_t)flags & (O_NONBLOCK | O_ASYNC);
+        s->file_flags = (uint16_t)(flags & (O_NONBLOCK | O_ASYNC));
         leave(env);
     }
 }

@@ -195,7 +195,7 @@ static long set_flag(int fd, struct file *f, unsigned long request, const int *o
     if (!s) {
         return -EBADF;
     }
-    s->file_flags = *on ? s->file_flags | flag : s->file_flags & ~flag;
+    s->file_flags = (uint16_t)(*on ? s->file_flags | flag : s->file_flags & ~flag);
     leave(env);
     sys_ioctl(fd, request, on);
     return 0;

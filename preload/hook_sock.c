@@ -82,7 +82,7 @@ long my_socket(int domain, int type, int protocol)
     int err = 0;
     struct sock *s = sock_create(the_stack(), env, domain, type & ~SOCK_FLAGS, protocol, &err);
     if (s) {
-        s->file_flags = type & SOCK_NONBLOCK ? O_NONBLOCK : 0;
+        s->file_flags = (uint16_t)(type & SOCK_NONBLOCK ? O_NONBLOCK : 0);
     }
     leave(env);
     return s ? socket_publish(s, type, NULL) : errno_of(err < 0 ? err : -err);
@@ -318,7 +318,7 @@ static long accept_stack(struct accepting *a)
     }
     struct endpoint peer = {0};
     if (child) {
-        child->file_flags = a->flags & SOCK_NONBLOCK ? O_NONBLOCK : 0;
+        child->file_flags = (uint16_t)(a->flags & SOCK_NONBLOCK ? O_NONBLOCK : 0);
         peer = (struct endpoint){.addr = child->flow.raddr, .port = child->flow.rport};
     }
     leave(a->env);
@@ -376,7 +376,7 @@ long my_accept4(int fd, struct file *f, struct sockaddr *sa, socklen_t *len, int
         return -EBADF;
     }
     a.family = a.ref.s->family;
-    nsec timeout = a.ref.s->opt.rcvtimeo;
+    nsec timeout = sock_timeout(a.ref.s->opt.rcvtimeo);
     struct block b = {.sock = a.ref,
                       .events = LX_POLLIN | LX_EPOLLEXCLUSIVE,
                       .kernel_fd = {f->twin_fd, f->twin6_fd},
@@ -426,7 +426,7 @@ static long connect_wait(struct env *env, const struct sock_ref *ref, const stru
                          int err)
 {
     struct sock *s = ref->s;
-    nsec timeout = s->opt.sndtimeo;
+    nsec timeout = sock_timeout(s->opt.sndtimeo);
     struct block b = {.sock = *ref,
                       .events = LX_POLLOUT,
                       .kernel_fd = {-1, -1},

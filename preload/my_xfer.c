@@ -109,7 +109,7 @@ static bool landed(struct call *c, struct drive_into *into, size_t *done)
 static long recv_stream(struct call *c, size_t n, struct recv_info *info)
 {
     struct sock *s = c->ref.s;
-    nsec timeout = s->opt.rcvtimeo;
+    nsec timeout = sock_timeout(s->opt.rcvtimeo);
     struct drive_into into;
     struct block b = {.sock = c->ref,
                       .events = LX_POLLIN | LX_POLLRDHUP,
@@ -208,7 +208,7 @@ static long recv_twin(const struct call *c)
 static long recv_dgram(struct call *c, size_t n, struct recv_info *info)
 {
     struct sock *s = c->ref.s;
-    nsec timeout = s->opt.rcvtimeo;
+    nsec timeout = sock_timeout(s->opt.rcvtimeo);
     struct block b = {.sock = c->ref,
                       .events = LX_POLLIN | LX_EPOLLEXCLUSIVE,
                       .kernel_fd = {c->f->twin_fd, c->f->twin6_fd},
@@ -399,7 +399,7 @@ static int64_t stream_once(struct call *c, size_t n, const struct endpoint *to)
 static long send_stream(struct call *c, size_t n, const struct endpoint *to)
 {
     struct sock *s = c->ref.s;
-    nsec timeout = s->opt.sndtimeo;
+    nsec timeout = sock_timeout(s->opt.sndtimeo);
     struct block b = {.sock = c->ref,
                       .events = LX_POLLOUT,
                       .kernel_fd = {-1, -1},
@@ -505,7 +505,7 @@ static int64_t send_once(struct call *c, size_t n, const struct endpoint *to, st
 /* Entered; leaves. */
 static long send_stack(struct call *c, size_t n, const struct endpoint *to, struct send_ctl *ctl)
 {
-    nsec timeout = c->ref.s->opt.sndtimeo;
+    nsec timeout = sock_timeout(c->ref.s->opt.sndtimeo);
     struct block b = {.sock = c->ref,
                       .events = LX_POLLOUT,
                       .kernel_fd = {-1, -1},

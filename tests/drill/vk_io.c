@@ -106,7 +106,7 @@ static int64_t do_send(struct vk *vk, struct sock *s, struct vk_call *c, bool la
     if (last) {
         return c->progress ? c->progress : -EAGAIN;
     }
-    return wait_for(vk, c, s, LX_POLLOUT, s->opt.sndtimeo);
+    return wait_for(vk, c, s, LX_POLLOUT, sock_timeout(s->opt.sndtimeo));
 }
 
 /* --- ancillary data --- */
@@ -255,7 +255,7 @@ static int64_t do_recv(struct vk *vk, struct sock *s, struct vk_call *c, bool la
     if (last) {
         return c->progress ? c->progress : -EAGAIN;
     }
-    return wait_for(vk, c, s, LX_POLLIN | LX_POLLRDHUP, s->opt.rcvtimeo);
+    return wait_for(vk, c, s, LX_POLLIN | LX_POLLRDHUP, sock_timeout(s->opt.rcvtimeo));
 }
 
 /* --- between descriptors --- */
@@ -299,7 +299,7 @@ static int64_t splice_in(struct vk *vk, struct sock *s, struct vk_call *c, struc
     }
     int64_t r = sock_recv(vk->st, vk_env(vk), s, &v, 1, 0, NULL);
     if (r == -ERR_AGAIN && !last && !(f->flags & O_NONBLOCK)) {
-        return wait_for(vk, c, s, LX_POLLIN | LX_POLLRDHUP, s->opt.rcvtimeo);
+        return wait_for(vk, c, s, LX_POLLIN | LX_POLLRDHUP, sock_timeout(s->opt.rcvtimeo));
     }
     if (r > 0) {
         p->bytes += (size_t)r;

@@ -112,7 +112,7 @@ static int64_t do_accept(struct vk *vk, struct sock *s, struct vk_call *c, bool 
         return vk_errno(err);
     }
     vk_wait_sock(vk, c, s, LX_POLLIN);
-    vk_wait_time(vk, c, vk_after(vk, s->opt.rcvtimeo));
+    vk_wait_time(vk, c, vk_after(vk, sock_timeout(s->opt.rcvtimeo)));
     return VK_WAIT;
 }
 
@@ -135,7 +135,7 @@ static int64_t do_connect(struct vk *vk, struct sock *s, struct vk_call *c, bool
         return -EINPROGRESS; /* SO_SNDTIMEO is over; the attempt goes on */
     }
     vk_wait_sock(vk, c, s, LX_POLLOUT);
-    vk_wait_time(vk, c, vk_after(vk, s->opt.sndtimeo));
+    vk_wait_time(vk, c, vk_after(vk, sock_timeout(s->opt.sndtimeo)));
     return VK_WAIT;
 }
 

@@ -127,7 +127,7 @@ static void marks(void **state)
     assert_int_equal(alive(MEM_MARK), 3);
     const struct mark *m = p.s->side->mark_head;
     for (uint32_t i = 1; i <= 3; i++, m = m->next) {
-        assert_int_equal(seq_dist(c->snd_base, m->at), 100 * i);
+        assert_int_equal(seq_dist(tcp_snd_base(c), m->at), 100 * i);
         assert_int_equal(m->what, i == 2 ? MARK_ACK : MARK_COPIED);
         assert_int_equal(m->id, i == 3);
     }

@@ -207,7 +207,7 @@ static void lossy_wire(void **state)
     b->rig->host[1].out = (struct rig_wire){.delay = 5 * MSEC};
     bulk_open(b, 0, "cubic");
     bulk_run(b, 20 * SEC);
-    assert_int_equal(0, tcp_of(b->flow[0].in)->ooo.n); /* nothing is kept out of order */
+    assert_int_equal(0, tcp_of(b->flow[0].in)->fl->ooo.n); /* nothing is kept out of order */
     assert_true(b->flow[0].got > 100000);
     bulk_free(b);
 }

@@ -293,9 +293,9 @@ static void a_cookie_remembers_the_options(void **state)
         const struct tcp *c = tcp_of(s);
         assert_int_equal(c->snd.mss_clamp, mss[i / 2][1 + (i & 1)]);
         assert_true(c->ts_ok && c->sack_ok && c->ws_ok);
-        assert_int_equal(c->snd.scale, 7);
+        assert_int_equal(c->snd_scale, 7);
         assert_int_equal(c->snd.wnd, 500 << 7);
-        assert_int_equal(c->rcv.scale, synack.wscale);
+        assert_int_equal(c->rcv_scale, synack.wscale);
         end(&p, s);
     }
 }

@@ -172,7 +172,7 @@ static void single_bytes_out_of_order(void **state)
         uint32_t at = p.seq + 2 + 2 * heap_below(&host->heap, 30000);
         peer_send(&p, &(struct peer_seg){
                           .seq = at, .ack = p.ack, .flags = TCP_ACK, .wnd = 65535, .len = 1});
-        assert_true(c->ooo.n <= 2048);
+        assert_true(c->fl->ooo.n <= 2048);
         assert_true(host->nout <= 1);
         lone_forget(host);
     }
