@@ -3,8 +3,9 @@
 
     loss.py linux [--seeds N] [--jobs N]   Linux's median goodput for every cell of the grid: tests/sim/linux.txt
     loss.py bench [--seeds N]              six cells live, ours and Linux's alternating, the ratio of each
-    loss.py mixed [--seconds N] [--stack S]  ours beside Linux's on one queue of 50 Mbit/s: Jain's index
-    loss.py serve PORT | send HOST PORT BYTES | pour HOST PORT SECONDS | drain PORT      the ends
+    loss.py mixed [--flows A,B] [--seconds N] [--stack S]  A of ours beside A of Linux's on one queue of 50 Mbit/s, then
+                                           B beside B: Jain's index
+    loss.py serve PORT | send HOST PORT BYTES | pour HOST PORT SECONDS FLOWS | drain PORT      the ends
 
 The cells come from build/sim/table --grid, as the simulator's do. As root; each run has network namespaces of its own.
 """
@@ -34,7 +35,7 @@ def serve(port, tell=False):
         while n := conn.recv_into(buf):
             total += n
             if tell and time.monotonic() - start > 0.1:
-                os.write(1, b"%s %d %.3f\n" % (peer[0].encode(), total, time.monotonic()))  # a line is one write
+                os.write(1, b"%s:%d %d %.3f\n" % (peer[0].encode(), peer[1], total, time.monotonic()))  # a line is one write
                 start = time.monotonic()
         conn.close()
 
@@ -55,23 +56,33 @@ def send(host, port, count):
     print("%.6f" % (time.monotonic() - start))
 
 
-def pour(host, port, seconds):
-    """Sends for so long."""
-    conn = socket.create_connection((host, port))
+def pour(host, port, seconds, flows):
+    """Sends on so many connections for so long; each begins 300 ms after the one before."""
+
+    def one():
+        conn = socket.create_connection((host, port))
+        conn.settimeout(seconds + 5)
+        while time.monotonic() < until:
+            conn.sendall(data)
+
     data, until = bytes(1 << 16), time.monotonic() + seconds
-    conn.settimeout(seconds + 5)
-    while time.monotonic() < until:
-        conn.sendall(data)
+    threads = []
+    for _ in range(flows):
+        threads.append(threading.Thread(target=one))
+        threads[-1].start()
+        time.sleep(0.3)
+    for t in threads:
+        t.join()
 
 
 def me(*words):
     return [sys.executable, os.path.abspath(__file__), *words]
 
 
-def relay(stack, rules, seed, program, server=("serve", PORT), extra=()):
+def relay(stack, rules, seed, program, server=("serve", PORT), extra=(), timeout=400):
     cmd = [os.path.join(BUILD, "bench/relay_run"), "--stack", stack, "--standin", os.path.join(BUILD, "standin"),
            "--cubic", "--rules", rules, "--seed", str(seed), "--server", "exec " + " ".join(me(*server)), *extra, "--", *program]
-    return subprocess.run(cmd, stdout=subprocess.PIPE, check=True, timeout=400, text=True).stdout
+    return subprocess.run(cmd, stdout=subprocess.PIPE, check=True, timeout=timeout, text=True).stdout
 
 
 def goodput(stack, cell, seed):
@@ -117,22 +128,28 @@ def bench(seeds):
     print("bench loss median=%.3f least=%.3f cells=%d" % (statistics.median(ratios), min(ratios), len(ratios)))
 
 
-def mixed(seconds, stack):
-    """Two flows, one of each stack (or with --stack kernel two of Linux's): the bytes of the last two thirds."""
+def mixed(seconds, stack, flows):
+    """So many flows of each stack (with --stack kernel twice as many of Linux's): the bytes of the last half. CUBIC takes
+    tens of seconds to find its share on such a queue. Returns what to print."""
+    words = me("pour", "10.77.0.1", PORT, str(seconds), str(flows))
     got = {}
-    out = relay(stack, "delay 10ms; rate 50mbit queue 100ms", 1, me("pour", "10.77.0.1", PORT, str(seconds)),
-                server=("drain", PORT), extra=["--beside", " ".join(me("pour", "10.77.0.1", PORT, str(seconds)))])
+    out = relay(stack, "delay 10ms; rate 50mbit queue 100ms", 1, words, server=("drain", PORT),
+                extra=["--beside", " ".join(words)], timeout=seconds + 60)
     for line in out.splitlines():
         who, total, at = line.split()
         got.setdefault(who, []).append((float(at), int(total)))
-    begin = min(v[0][0] for v in got.values()) + seconds / 3
-    share = {}
+    if len(got) != 2 * flows:
+        sys.exit("loss.py: %d flows of %d got through" % (len(got), 2 * flows))
+    begin = min(v[0][0] for v in got.values()) + seconds / 2
+    end = min(v[-1][0] for v in got.values())
+    x, sides = [], {}
     for who, list_ in got.items():
-        late = [x for x in list_ if x[0] >= begin]
-        share[who] = (late[-1][1] - late[0][1]) * 8 / (late[-1][0] - late[0][0]) / 1e6
-    x = list(share.values())
-    print("bench mixed %s jain=%.4f" % (" ".join("%s=%.2f" % i for i in sorted(share.items())),
-                                        sum(x) ** 2 / (len(x) * sum(v * v for v in x))))
+        late = [n for n in list_ if begin <= n[0] <= end]
+        x.append((late[-1][1] - late[0][1]) * 8 / (late[-1][0] - late[0][0]) / 1e6)
+        sides.setdefault(stack if who.startswith("10.77.0.2:") else "beside", []).append(x[-1])
+    return "bench mixed flows=%d %s jain=%.4f" % (
+        len(x), " ".join("%s=%s" % (k, "+".join("%.2f" % n for n in v)) for k, v in sorted(sides.items(), reverse=True)),
+        sum(x) ** 2 / (len(x) * sum(v * v for v in x)))
 
 
 def main():
@@ -144,17 +161,25 @@ def main():
     elif words[:1] == ["send"]:
         send(words[1], int(words[2]), int(words[3]))
     elif words[:1] == ["pour"]:
-        pour(words[1], int(words[2]), float(words[3]))
+        pour(words[1], int(words[2]), float(words[3]), int(words[4]))
     else:
         parser = argparse.ArgumentParser()
         parser.add_argument("what", choices=["linux", "bench", "mixed"])
-        parser.add_argument("--seeds", type=int, default=9)
+        parser.add_argument("--seeds", type=int)
         parser.add_argument("--jobs", type=int, default=3)
-        parser.add_argument("--seconds", type=int, default=60)
+        parser.add_argument("--seconds", type=int, default=200)
+        parser.add_argument("--flows", default="1,2,8", help="of each stack; one run for each number, side by side")
         parser.add_argument("--stack", choices=["user", "kernel"], default="user")
         a = parser.parse_args()
-        {"linux": lambda: linux(a.seeds, a.jobs), "bench": lambda: bench(a.seeds),
-         "mixed": lambda: mixed(a.seconds, a.stack)}[a.what]()
+        if a.what == "linux":
+            linux(a.seeds or 45, a.jobs)
+        elif a.what == "bench":
+            bench(a.seeds or 9)
+        else:
+            flows = [int(n) for n in a.flows.split(",")]
+            with concurrent.futures.ThreadPoolExecutor(len(flows)) as pool:
+                for line in pool.map(lambda n: mixed(a.seconds, a.stack, n), flows):
+                    print(line, flush=True)
 
 
 main()

@@ -7,7 +7,7 @@
 
 #include "core/nsec.h"
 
-#define GRID_SEEDS 9u
+#define GRID_SEEDS 45u
 
 struct grid_cell {
     const char *name; /* "loss-1-50": what and how much, round trip in ms */
