@@ -167,7 +167,7 @@ format-check: ## clang-format as a check
 lint: ## clang-tidy, cppcheck, shellcheck, form
 	$(Q)JOBS=$(JOBS) tests/tools/lint.sh
 
-DATA := $(BINDIR) $(LIBDIR)/standin $(DATADIR)/standin $(MANDIR)/man1
+DATA := $(BINDIR) $(LIBDIR)/standin $(DATADIR)/standin $(MANDIR)/man1 $(MANDIR)/man7
 .PHONY: install uninstall dist distcheck clean help
 install: all ## into DESTDIR, PREFIX, BINDIR, LIBDIR, DATADIR, MANDIR
 	$(Q)install -d $(addprefix $(DESTDIR),$(DATA))
@@ -175,14 +175,14 @@ install: all ## into DESTDIR, PREFIX, BINDIR, LIBDIR, DATADIR, MANDIR
 	$(Q)install -m 755 $(BUILD)/standin-keeper $(DESTDIR)$(LIBDIR)/standin/
 	$(Q)install -m 644 $(BUILD)/libstandin.so $(DESTDIR)$(LIBDIR)/standin/
 	$(Q)install -m 644 preload/cmd/standin.lua $(DESTDIR)$(DATADIR)/standin/
-	$(Q)for m in $(MAN); do if [ -f $$m ]; then install -m 644 $$m $(DESTDIR)$(MANDIR)/man1/; fi; done
+	$(Q)for m in $(MAN); do if [ -f $$m ]; then install -m 644 $$m $(DESTDIR)$(MANDIR)/man$${m##*.}/; fi; done
 	$(Q)install -d $(DESTDIR)$(BASHCOMPDIR) $(DESTDIR)$(ZSHCOMPDIR)
 	$(Q)$(BUILD)/standin completion bash > $(DESTDIR)$(BASHCOMPDIR)/standin
 	$(Q)$(BUILD)/standin completion zsh > $(DESTDIR)$(ZSHCOMPDIR)/_standin
 
 uninstall: ## take away what install put there
 	$(Q)rm -f $(DESTDIR)$(BINDIR)/standin $(DESTDIR)$(BASHCOMPDIR)/standin $(DESTDIR)$(ZSHCOMPDIR)/_standin
-	$(Q)for m in $(notdir $(MAN)); do rm -f $(DESTDIR)$(MANDIR)/man1/$$m; done
+	$(Q)for m in $(notdir $(MAN)); do rm -f $(DESTDIR)$(MANDIR)/man$${m##*.}/$$m; done
 	$(Q)rm -rf $(DESTDIR)$(LIBDIR)/standin $(DESTDIR)$(DATADIR)/standin
 
 TARBALL = standin-$(VERSION)

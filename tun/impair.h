@@ -52,6 +52,15 @@ struct impair_profile {
 };
 extern const struct impair_profile impair_profiles[]; /* ends with a name of NULL */
 
+/* The language told, for the manual page and the tests: the forms of a rule, in the order above;
+ * the packets a WHICH may name (without examples). Both end with a name of NULL. */
+struct impair_form {
+    const char *name, *syntax, *what, *example;
+};
+extern const struct impair_form impair_forms[];
+extern const struct impair_form impair_whiches[];
+const char *const *impair_options(void); /* what strip takes out; NULL behind the last */
+
 /* The error as lines for a person: the text, the place marked below it, what is wrong. Returns
  * buf. */
 char *impair_explain(const char *text, const struct impair_error *err, char *buf, size_t size);

@@ -190,11 +190,8 @@ uint8_t *wire_own_room(struct wire *w, enum wire_dir d, nsec now, uint32_t *slot
 void wire_own_send(struct wire *w, uint32_t slot, size_t len, enum wire_dir d, nsec delay, nsec now,
                    const struct wire_tap *tap)
 {
-    struct wire_view v = {.len = (uint32_t)len,
-                          .dir = (uint8_t)d,
-                          .delay = delay,
-                          .hold_rule = WIRE_RULES_MAX,
-                          .no = w->way[d].numbers};
+    struct wire_view v = {
+        .len = (uint32_t)len, .dir = (uint8_t)d, .delay = delay, .hold_rule = WIRE_RULES_MAX};
     slot_fill(pool_slot(w, slot), &v);
     pool_send(w, slot, now, tap);
 }

@@ -226,7 +226,7 @@ enum wire_fired {
 /* One rule fired. */
 struct wire_firing {
     nsec at;
-    uint64_t pkt;    /* the packet's number in its direction, from 1 */
+    uint64_t pkt;    /* the packet's number in its direction, from 1; 0: made by the wire */
     uint64_t offset; /* of its payload in the stream; 0 for SYN */
     uint32_t len;    /* of its payload */
     uint32_t seq;    /* TCP: as on the wire */
@@ -259,13 +259,15 @@ struct wire_in {
 struct wire_pkt_out {
     const uint8_t *p;
     size_t len;
-    uint64_t no; /* its number in its direction; a copy has the number of its original */
+    uint64_t
+        no; /* its number in its direction; a copy and a held one keep it; 0: the wire made it */
     uint32_t slot;
     uint8_t dir;
 };
 
 /* Who watches: told of every packet as it goes in (before the rules), of each firing on it (until
- * the next one goes in, and when the queue drops it), and as it comes out. May be NULL. */
+ * the next one goes in, and when the queue drops it), and as it comes out. What the wire makes
+ * itself (resets, ICMP, fragments) only comes out, with the number 0. May be NULL. */
 struct wire_tap {
     void (*put)(void *ctx, nsec at, enum wire_dir d, uint64_t no, const uint8_t *p, size_t len);
     void (*fired)(void *ctx, const struct wire_firing *f);

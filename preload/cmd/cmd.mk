@@ -7,7 +7,7 @@ $(BUILD)/standin: $(call obj,$(CMD_SRC)) $(BUILD)/libtun.a $(BUILD)/libcore.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(SAN) $(LDFLAGS) -o $@ $^ -luv -lsodium -lpcap -ljansson -lm -pthread
 
-# The manual pages, where scdoc is installed. The tables of verbs and options fill them in.
+# The manual pages, where scdoc is installed. The tables of verbs, of options and of impairments fill them in.
 MAN_SRC := $(wildcard preload/cmd/man/*.scd)
 MAN     := $(patsubst preload/cmd/man/%.scd,$(BUILD)/man/%,$(MAN_SRC))
 
@@ -16,11 +16,17 @@ $(BUILD)/optdoc: $(BUILD)/preload/cmd/gen/optdoc.o $(BUILD)/preload/cmd/verbs.o
 	$(call say,LD,$@)
 	$(Q)$(CC) $(SAN) $(LDFLAGS) -o $@ $^
 
+$(BUILD)/impairdoc: $(BUILD)/preload/cmd/gen/impairdoc.o $(BUILD)/libimpair.a $(BUILD)/libwire.a $(BUILD)/libcore.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(SAN) $(LDFLAGS) -o $@ $^
+
+ALL += $(BUILD)/impairdoc
 ifneq ($(shell command -v scdoc 2>/dev/null),)
-$(BUILD)/man/%: preload/cmd/man/%.scd $(BUILD)/optdoc
+$(BUILD)/man/%: preload/cmd/man/%.scd $(BUILD)/optdoc $(BUILD)/impairdoc
 	@mkdir -p $(@D)
 	$(call say,MAN,$@)
-	$(Q)$(BUILD)/optdoc < $< | scdoc > $@
+	$(Q)$(BUILD)/optdoc < $< | $(BUILD)/impairdoc | scdoc > $@
 ALL += $(MAN)
 endif
 

@@ -353,6 +353,7 @@ static bool bad_rules(const char *what, const char *text, const struct impair_er
     for (; line; line = strtok_r(NULL, "\n", &next)) {
         msg_more("%s", line);
     }
+    msg_do("See:", "man standin-impair");
     return false;
 }
 

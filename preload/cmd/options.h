@@ -28,13 +28,13 @@
     OPTION(SNAPLEN, "snaplen", 0, "BYTES", VERB_RUN,                                               \
            "bytes of each packet in the capture (262144)")                                         \
     OPTION(TRACE, "trace", 0, "[FILTER]", VERB_RUN,                                                \
-           "a line an event: seg,dgram,icmp,drop,state,timer,call,cwnd,port=N,conn=N (all)")       \
+           "a line each: seg,dgram,icmp,drop,state,timer,call,cwnd,impair,port=N,conn=N (all)")    \
     OPTION(OUTPUT, "output", 'o', "FILE", VERB_RUN | VERB_TRACE, "where the trace goes (stderr)")  \
     OPTION(FILTER, "filter", 'e', "FILTER", VERB_TRACE, "which events, as for --trace")            \
     OPTION(PAST, "past", 0, NULL, VERB_TRACE,                                                      \
            "what the session still remembers, and no more: for one that hangs or has died")        \
     OPTION(IMPAIR, "impair", 0, "RULES", VERB_RUN | VERB_COMPARE,                                  \
-           "an emulated wire: 'delay 20ms; loss 1%; out: drop data#3'; may be repeated")           \
+           "an emulated wire, standin-impair(7): 'delay 20ms; out: drop data#3'; repeatable")      \
     OPTION(PROFILE, "profile", 0, "NAME", VERB_RUN | VERB_COMPARE,                                 \
            "a named network or middlebox: 3g, dsl, wifi, starlink, pmtu-blackhole, ...")           \
     OPTION(SEED, "seed", 0, "N", VERB_RUN | VERB_COMPARE,                                          \

@@ -1,17 +1,24 @@
 #!/usr/bin/env python3
-"""impair.py CAPTURE EXPRESSION - judges what was seen on the TUN (tcpdump -i any -w CAPTURE).
+"""impair.py FILE EXPRESSION - judges what a wire did to packets. FILE is what was seen on the TUN (tcpdump -i any -w FILE), or on both
+sides of the wire (relay_run --seen FILE).
 
-In the expression: out, inn: the TCP packets the stack sent (behind the wire) and the kernel sent (before it), of the connection with
-the most packets. Each has t (s), off (of its payload in the stream), n (payload bytes), flags (letters), ack (stream bytes
-acknowledged), opts (kinds), mss, wnd, ecn, good (checksums), size (of the IP packet). Further: firsts(p), the offsets in the
-order in which each byte range was first seen; gap(p), the longest silence between data; twice(p), how many payloads were seen
-again; s, what a full segment carries.
-"""
+In the expression: out, inn: the TCP packets of the connection with the most packets, as they were seen; over a relay: as they came out
+of the wire, towards the server and towards the program. Each has t (s), off (of its payload in the stream), n (payload bytes), flags
+(letters), ack (stream bytes acknowledged), opts (kinds), mss, wnd, ecn, good (checksums), size (of the IP packet). Further: firsts(p),
+the offsets in the order in which each byte range was first seen; gap(p), the longest silence between data; twice(p), how many
+payloads were seen again; s, what a full segment carries; data(p).
+
+Over a relay, further: put_out, put_inn, the packets as they went in; all_out, all_inn and all_put_out, all_put_inn: of every connection
+and protocol, with proto. Each packet has no, its number in its direction (0: made by the wire), and raw. gone(d), for d "out" or
+"inn": the numbers of those that went in and did not come out; lost(d): those of them that cannot be on their way still, since a later
+one came out; made(d): the packets that only came out; copies(d): how often each number
+came out, where not once; changed(d): for each number that came out different, the names of the fields that are; late(d): for each
+number the time on the wire (s), of its first copy; nos(packets); order(d): numbers as they came out."""
 import collections
 import struct
 import sys
 
-Packet = collections.namedtuple("Packet", "t key seq ack_no n flags opts mss wnd ecn good size")
+Packet = collections.namedtuple("Packet", "t key seq ack_no n flags opts mss wnd ecn good size proto no raw")
 
 
 class Seen:
@@ -30,21 +37,19 @@ def fold(data):
     return total
 
 
-def parse_ip(t, ip):
+def parse_ip(t, ip, no=0):
     if ip[0] >> 4 == 4:
-        if ip[9] != 6:
-            return None
+        proto = ip[9]
         h, size = (ip[0] & 15) * 4, struct.unpack("!H", ip[2:4])[0]
         src, dst, ecn = ip[12:16], ip[16:20], ip[1] & 3
         ok = fold(ip[:h]) == 0xFFFF
     else:
-        if ip[6] != 6:
-            return None
+        proto = ip[6]
         h, size = 40, 40 + struct.unpack("!H", ip[4:6])[0]
         src, dst, ecn, ok = ip[8:24], ip[24:40], ip[1] >> 4 & 3, True
     tcp = ip[h:size]
-    if len(tcp) < 20 or len(ip) < size:
-        return None
+    if proto != 6 or len(tcp) < 20 or len(ip) < size:
+        return Packet(t, (src, 0, dst, 0), 0, 0, 0, "", [], 0, 0, ecn, ok, size, proto, no, ip)
     sport, dport, seq, ack, off, bits, wnd = struct.unpack("!HHIIBBH", tcp[:16])
     hdr = (off >> 4) * 4
     ok = ok and fold(src + dst + struct.pack("!II", len(tcp), 6) + tcp) == 0xFFFF
@@ -60,13 +65,11 @@ def parse_ip(t, ip):
             mss = struct.unpack("!H", o[2:4])[0]
         o = o[o[1]:]
     flags = "".join(c for i, c in enumerate("FSRP.UEW") if bits >> i & 1)
-    return Packet(t, (src, sport, dst, dport), seq, ack, len(tcp) - hdr, flags, opts, mss, wnd, ecn, ok, size)
+    return Packet(t, (src, sport, dst, dport), seq, ack, max(len(tcp) - hdr, 0), flags, opts, mss, wnd, ecn, ok, size, proto, no, ip)
 
 
-def read(path):
+def read_pcap(data):
     """Packets of a pcap file with LINKTYPE_LINUX_SLL2."""
-    with open(path, "rb") as f:
-        data = f.read()
     at = 24
     while at + 16 <= len(data):
         sec, usec, n, _ = struct.unpack("<IIII", data[at:at + 16])
@@ -74,17 +77,28 @@ def read(path):
         at += 16 + n
         if len(frame) == n and frame[:2] in (b"\x08\x00", b"\x86\xdd"):
             p = parse_ip(sec + usec / 1e6, frame[20:])
-            if p:
+            if p.proto == 6 and p.key[1]:
                 yield p
+
+
+def read_relay(data):
+    """Records of relay_run: lists of packets, by direction, as they went in and came out."""
+    sides = {"put_out": [], "put_inn": [], "out": [], "inn": []}
+    at = 0
+    while at < len(data):
+        when, no, n, d, came_out = struct.unpack("<qQIBB2x", data[at:at + 24])
+        sides[("" if came_out else "put_") + ("inn" if d else "out")].append(parse_ip(when / 1e9, data[at + 24:at + 24 + n], no))
+        at += 24 + n
+    return sides
 
 
 def one_connection(packets):
     count = collections.Counter()
     for p in packets:
-        a, b = p.key[:2], p.key[2:]
-        count[(a, b) if p.key[3] in (8000, 8001) else (b, a)] += 1
-    (a, b), _ = count.most_common(1)[0]
-    return [p for p in packets if p.key == a + b], [p for p in packets if p.key == b + a]
+        if p.key[1]:
+            a, b = p.key[:2], p.key[2:]
+            count[(a, b) if p.key[3] in (8000, 8001) else (b, a)] += 1
+    return count.most_common(1)[0][0] if count else (None, None)
 
 
 def base_of(side):
@@ -95,7 +109,7 @@ def base_of(side):
 
 
 def firsts(side):
-    seen, order = 0, []
+    order = []
     have = set()
     for p in side:
         if p.n and p.off not in have:
@@ -114,24 +128,74 @@ def gap(side):
     return max((b - a for a, b in zip(times, times[1:])), default=0)
 
 
+FIELDS4 = [(1, 2, "tos"), (2, 4, "ip.length"), (4, 8, "ip.id"), (8, 9, "ip.ttl"), (10, 12, "ip.checksum"), (20, 22, "tcp.sport"),
+           (22, 24, "tcp.dport"), (24, 28, "tcp.seq"), (28, 32, "tcp.ack"), (32, 33, "tcp.offset"), (33, 34, "tcp.flags"),
+           (34, 36, "tcp.window"), (36, 38, "tcp.checksum"), (38, 40, "tcp.urgent")]
+
+
+def differing(a, b):
+    """The names of the fields (IPv4, TCP) in which two packets differ, in order."""
+    if len(a) != len(b):
+        return ["size"]
+    names = []
+    header = 20 + (a[32] >> 4) * 4 if a[9] == 6 and len(a) > 32 else 20
+    for i in (i for i in range(len(a)) if a[i] != b[i]):
+        name = next((f for lo, hi, f in FIELDS4 if lo <= i < hi), "tcp.options" if i < header else "payload")
+        if name not in names:
+            names.append(name)
+    return names
+
+
+def of_relay(sides, names):
+    came = {d: collections.defaultdict(list) for d in ("out", "inn")}
+    for d, by_no in came.items():
+        for p in sides[d]:
+            by_no[p.no].append(p)
+    names.update(
+        all_out=sides["out"], all_inn=sides["inn"], all_put_out=sides["put_out"], all_put_inn=sides["put_inn"],
+        gone=lambda d: [p.no for p in sides["put_" + d] if p.no not in came[d]],
+        lost=lambda d: [p.no for p in sides["put_" + d] if p.no not in came[d] and p.no < max(came[d])],
+        made=lambda d: came[d][0],
+        copies=lambda d: {no: len(c) for no, c in came[d].items() if no and len(c) != 1},
+        changed=lambda d: {p.no: differing(p.raw, came[d][p.no][0].raw) for p in sides["put_" + d]
+                           if p.no in came[d] and came[d][p.no][0].raw != p.raw},
+        late=lambda d: {p.no: min(c.t for c in came[d][p.no]) - p.t for p in sides["put_" + d] if p.no in came[d]},
+        order=lambda d: [p.no for p in sides[d]], nos=lambda side: [p.no for p in side])
+
+
 def main():
-    raw_out, raw_in = one_connection(list(read(sys.argv[1])))
-    bo, bi = base_of(raw_out), base_of(raw_in)
-    out = [Seen(p, bo, bi) for p in raw_out]
-    inn = [Seen(p, bi, bo) for p in raw_in]
+    with open(sys.argv[1], "rb") as f:
+        data = f.read()
+    relay = data[:4] != b"\xd4\xc3\xb2\xa1"
+    sides = read_relay(data) if relay else {}
+    every = sides["put_out"] + sides["put_inn"] if relay else list(read_pcap(data))
+    a, b = one_connection(every)
+    bases = [base_of([p for p in every if p.key == key]) for key in ((a or ()) + (b or ()), (b or ()) + (a or ()))]
+
+    def side(packets, way):
+        key = ((a or ()) + (b or ()), (b or ()) + (a or ()))[way]
+        return [Seen(p, bases[way], bases[1 - way]) for p in packets if p.key == key]
+
+    out, inn = side(sides["out"] if relay else every, 0), side(sides["inn"] if relay else every, 1)
     mss = min([p.mss for p in out + inn if "S" in p.flags and p.mss] or [1460])
-    ts = all(any(8 in p.opts for p in side if "S" in p.flags) for side in (out, inn))
-    names = dict(out=out, inn=inn, s=mss - 12 * ts, firsts=firsts, twice=twice, gap=gap,
-                 data=lambda side: [p for p in side if p.n])
+    ts = all(any(8 in p.opts for p in way if "S" in p.flags) for way in (out, inn))
+    names = dict(out=out, inn=inn, s=mss - 12 * ts, firsts=firsts, twice=twice, gap=gap, data=lambda way: [p for p in way if p.n])
+    if relay:
+        of_relay(sides, names)
+        names.update(put_out=side(sides["put_out"], 0), put_inn=side(sides["put_inn"], 1))
     if sys.argv[2] == "-":
         print(*firsts(out))
         return
     if not eval(sys.argv[2], names):  # pylint: disable=eval-used
-        print("not so:", sys.argv[2], "; out", len(out), "packets, in", len(inn), "over %.3f s," % (max(p.t for p in out + inn) - out[0].t), "gap %.3f" % gap(out), "max", max(p.size for p in out))
-        for side, name in ((out, "out"), (inn, "in")):
-            for p in side[:4]:
-                print(name, "%.6f" % p.t, p.flags, p.off, p.n, "ack", p.ack, "wnd", p.wnd, p.opts,
-                      "ecn", p.ecn, "" if p.good else "BAD")
+        times = [p.t for p in out + inn]
+        print("not so:", sys.argv[2], "; out", len(out), "packets, in", len(inn), "over %.3f s," % (max(times, default=0) - min(times, default=0)),
+              "gap %.3f" % gap(out), "max", max((p.size for p in out), default=0))
+        if relay:
+            for d in ("out", "inn"):
+                print(d, "gone", names["gone"](d), "copies", names["copies"](d), "changed", str(names["changed"](d))[:300], "made", len(names["made"](d)))
+        for way, name in ((out, "out"), (inn, "in")):
+            for p in way[:4]:
+                print(name, p.no, "%.6f" % p.t, p.flags, p.off, p.n, "ack", p.ack, "wnd", p.wnd, p.opts, "ecn", p.ecn, "" if p.good else "BAD")
         sys.exit(1)
 
 

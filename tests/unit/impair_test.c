@@ -82,6 +82,34 @@ static void reads(void **state)
     }
 }
 
+/* The language told (impair_form.c) is the one that is read: each example is of its form, every
+ * kind of rule has a form, and the packets a rule may name are all of them. */
+static void told(void **state)
+{
+    bool has[RULE_KINDS] = {false};
+    char text[IMPAIR_RULE_MAX];
+    struct impair_error err;
+    (void)state;
+    for (const struct impair_form *f = impair_forms; f->name; f++) {
+        struct wire_spec s = {0};
+        assert_true(impair_parse(&s, f->example, &err));
+        assert_int_equal(0, strncmp(f->syntax, f->name, strlen(f->name)));
+        if (strcmp(f->name, "profile") == 0) {
+            continue;
+        }
+        const char *bare = strchr(impair_print(&s.rule[0], text), ':');
+        assert_int_equal(0, strncmp(bare ? bare + 2 : text, f->name, strlen(f->name)));
+        has[s.rule[0].kind] = true;
+    }
+    for (unsigned i = 0; i < RULE_KINDS; i++) {
+        assert_true(has[i]);
+    }
+    for (unsigned i = 0; i < PICK_COUNT; i++) {
+        assert_string_equal(wire_pick_name(i), impair_whiches[i].name);
+    }
+    assert_null(impair_whiches[PICK_COUNT].name);
+}
+
 static void values(void **state)
 {
     (void)state;
@@ -281,9 +309,9 @@ static void any_text(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads),    cmocka_unit_test(values),   cmocka_unit_test(refuses),
-        cmocka_unit_test(too_many), cmocka_unit_test(explains), cmocka_unit_test(profiles),
-        cmocka_unit_test(any_text),
+        cmocka_unit_test(reads),    cmocka_unit_test(told),     cmocka_unit_test(values),
+        cmocka_unit_test(refuses),  cmocka_unit_test(too_many), cmocka_unit_test(explains),
+        cmocka_unit_test(profiles), cmocka_unit_test(any_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -230,6 +230,7 @@ static void mtu(void **state)
         g = g->proto == 6 ? &b.got[1] : g;
         assert_int_equal(v6 ? 58 : 1, g->proto);
         assert_int_equal(WIRE_IN, g->dir);
+        assert_int_equal(0, g->no); /* made by the wire */
         assert_int_equal(7 * MSEC, g->at);
         const uint8_t *icmp = g->bytes + (v6 ? 40 : 20);
         assert_int_equal(v6 ? 2 : 3, icmp[0]);
@@ -266,6 +267,7 @@ static void fragments(void **state)
         struct pkt_in in = {.p = b.got[i].bytes, .len = b.got[i].len};
         struct ip_hdr ip;
         assert_true(in.len <= 600);
+        assert_int_equal(0, b.got[i].no);
         assert_int_equal(DROP_NONE, ip_parse(&in, &ip));
         assert_true(ip.frag && ip.frag_more == (i < 2));
         memcpy(back + ip.frag_at, ip.payload, ip.payload_len);
@@ -336,6 +338,7 @@ static void resets(void **state)
             assert_int_equal(WIRE_IN, b.got[i].dir);
             assert_int_equal(1 + 3 * BOX_MSS, b.got[i].seq); /* what is expected next */
             assert_true(b.got[i].good);
+            assert_int_equal(0, b.got[i].no);
             n++;
         }
     }

@@ -79,7 +79,7 @@ static bool parse_rules(struct wire_spec *spec, const char *text)
         return true;
     }
     msg("--impair: %s", impair_explain(text, &err, why, sizeof why));
-    msg_do("See:", "standin-run(1): the rules of an emulated wire");
+    msg_do("See:", "standin-impair(7): the rules of an emulated wire");
     return false;
 }
 

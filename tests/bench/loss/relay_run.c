@@ -2,12 +2,14 @@
  * relay_run.c - a program and a server with the emulated wire between them, in two network
  * namespaces of their own: the bench over a lossy wire, and the relay's own test.
  *
- *     relay_run [--stack user|kernel] [--rules RULES] [--seed N] [--firings FILE] [--cubic]
- *               --server COMMAND [--beside COMMAND] -- PROGRAM ...
+ *     relay_run [--stack user|kernel] [--rules RULES] [--seed N] [--firings FILE] [--seen FILE]
+ *               [--cubic] [--set NAME=VALUE] --server COMMAND [--beside COMMAND] -- PROGRAM ...
  *
  * The server is ready when a TCP socket listens in its namespace. On the user's stack PROGRAM is
  * started by `standin run` with its link on a pair. --beside: a further command on the kernel's
- * stack behind the same wire, with 10.77.0.3 (a bottleneck that both stacks share). Exit status:
+ * stack behind the same wire, with 10.77.0.3 (a bottleneck that both stacks share). --set: of the
+ * program's stack. --seen: every packet as it goes into the wire and as it comes out, for
+ * tests/preload/impair.py: records of struct record, each with the packet behind it. Exit status:
  * the program's; 125: we failed.
  */
 #include <errno.h>
@@ -23,11 +25,14 @@
 #include "tun/impair.h"
 #include "tun/relay.h"
 
-#define MTU 1500u
+#define MTU     1500u
+#define SET_MAX 8u
 
 static struct {
     bool user, cubic;
-    const char *rules, *firings, *server, *standin, *beside;
+    const char *rules, *firings, *server, *standin, *beside, *seen;
+    const char *set[SET_MAX];
+    unsigned nset;
     uint64_t seed;
 } opt = {.rules = "", .seed = 1};
 
@@ -53,9 +58,21 @@ static void write_text(const char *path, const char *text)
     }
 }
 
+/* In the calling process's namespace. */
+static void set_kernel(void)
+{
+    char path[160];
+    for (unsigned i = 0; i < opt.nset; i++) {
+        const char *eq = strchr(opt.set[i], '=');
+        snprintf(path, sizeof path, "/proc/sys/net/ipv4/%.*s", (int)(eq ? eq - opt.set[i] : 0),
+                 opt.set[i]);
+        write_text(path, eq ? eq + 1 : "");
+    }
+}
+
 /* A child in that namespace that ends with us; with a group of its own what it starts can be ended
  * with it. */
-static pid_t start(int netns, char *const argv[], bool group)
+static pid_t start(int netns, char *const argv[], bool group, bool sets)
 {
     pid_t pid = fork();
     if (pid != 0) {
@@ -69,6 +86,9 @@ static pid_t start(int netns, char *const argv[], bool group)
         _exit(125);
     }
     write_text("/proc/sys/net/ipv4/tcp_no_metrics_save", "1");
+    if (sets) {
+        set_kernel();
+    }
     execvp(argv[0], argv);
     _exit(127);
 }
@@ -96,7 +116,7 @@ static pid_t start_shell(int netns, const char *command)
 {
     char sh[] = "sh", c[] = "-c";
     char *argv[] = {sh, c, (char *)(uintptr_t)command, NULL};
-    return start(netns, argv, true);
+    return start(netns, argv, true, false);
 }
 
 /* CUBIC on every route of the namespace: its sysctl cannot be set there. */
@@ -129,12 +149,46 @@ static pid_t start_server(int netns)
 /* `standin run` before the program's words. */
 static char **with_standin(char **argv, int n)
 {
-    static char run[] = "run";
-    char **all = calloc((size_t)n + 4, sizeof *all);
-    all[0] = strdup(opt.standin);
-    all[1] = run;
-    memcpy(all + 2, argv, (size_t)n * sizeof *all);
+    static char run[] = "run", set[] = "--set";
+    char **all = calloc((size_t)n + 4 + 2 * SET_MAX, sizeof *all);
+    size_t k = 0;
+    all[k++] = strdup(opt.standin);
+    all[k++] = run;
+    for (unsigned i = 0; i < opt.nset; i++) {
+        all[k++] = set;
+        all[k++] = strdup(opt.set[i]);
+    }
+    memcpy(all + k, argv, (size_t)n * sizeof *all);
     return all;
+}
+
+/* What passes, in the relay's thread. */
+
+struct record {
+    int64_t at;
+    uint64_t no;
+    uint32_t len;
+    uint8_t dir, came_out;
+    uint8_t pad[2];
+};
+
+static void write_record(FILE *f, struct record r, const uint8_t *p)
+{
+    if (fwrite(&r, sizeof r, 1, f) != 1 || fwrite(p, r.len, 1, f) != 1) {
+        fail("write what was seen", -errno);
+    }
+}
+
+static void on_put(void *ctx, nsec at, enum wire_dir d, uint64_t no, const uint8_t *p, size_t len)
+{
+    write_record(ctx, (struct record){.at = at, .no = no, .len = (uint32_t)len, .dir = (uint8_t)d},
+                 p);
+}
+
+static void on_taken(void *ctx, nsec at, enum wire_dir d, uint64_t no, const uint8_t *p, size_t len)
+{
+    struct record r = {.at = at, .no = no, .len = (uint32_t)len, .dir = (uint8_t)d, .came_out = 1};
+    write_record(ctx, r, p);
 }
 
 static void write_firings(const struct wire *w)
@@ -165,7 +219,8 @@ static int options(int argc, char **argv)
     static const struct option longs[] = {
         {"stack", 1, NULL, 's'},   {"rules", 1, NULL, 'r'},   {"seed", 1, NULL, 'n'},
         {"server", 1, NULL, 'v'},  {"firings", 1, NULL, 'f'}, {"cubic", 0, NULL, 'c'},
-        {"standin", 1, NULL, 'S'}, {"beside", 1, NULL, 'b'},  {NULL, 0, NULL, 0},
+        {"standin", 1, NULL, 'S'}, {"beside", 1, NULL, 'b'},  {"seen", 1, NULL, 'e'},
+        {"set", 1, NULL, 't'},     {NULL, 0, NULL, 0},
     };
     int c;
     while ((c = getopt_long(argc, argv, "+", longs, NULL)) != -1) {
@@ -190,6 +245,13 @@ static int options(int argc, char **argv)
             break;
         case 'b':
             opt.beside = optarg;
+            break;
+        case 'e':
+            opt.seen = optarg;
+            break;
+        case 't':
+            opt.set[opt.nset] = optarg;
+            opt.nset += opt.nset < SET_MAX - 1;
             break;
         case 'c':
             opt.cubic = true;
@@ -288,18 +350,28 @@ int main(int argc, char **argv)
         set_cubic(c);
     }
     pid_t server = start_server(b);
+    if (opt.seen) {
+        FILE *f = fopen(opt.seen, "w");
+        if (!f) {
+            fail(opt.seen, -errno);
+        }
+        cfg.tap = (struct wire_tap){.put = on_put, .taken = on_taken, .ctx = f};
+    }
     struct relay *r = relay_start(&cfg, &program, &peer);
     if (!r) {
         fail("start the relay", -ENOMEM);
     }
     char **words = opt.user ? with_standin(argv + at, argc - at) : argv + at;
-    pid_t pid = start(a, words, false);
+    pid_t pid = start(a, words, false, !opt.user);
     pid_t other = opt.beside ? start_shell(c, opt.beside) : -1;
     waitpid(pid, &status, 0);
     if (other > 0) {
         waitpid(other, NULL, 0);
     }
     relay_stop(r);
+    if (cfg.tap.ctx) {
+        fclose(cfg.tap.ctx);
+    }
     if (opt.firings) {
         write_firings(relay_wire(r));
     }
