@@ -48,7 +48,7 @@ const struct impair_form impair_forms[] = {
     {"strip", "strip OPTION[,OPTION...] [on syn|all]",
      "A middlebox takes TCP options out: of SYNs, or of all segments.", "strip sack,wscale on syn"},
     {"ecn-mark", "ecn-mark CHANCE|WHICH",
-     "These packets are marked \"congestion experienced\", those that say they know ECN (RFC 3168).",
+     "Those that say they know ECN are marked \"congestion experienced\" (RFC 3168).",
      "out: ecn-mark 5%"},
     {"ecn-bleach", "ecn-bleach", "The ECN bits of the IP header are cleared.", "ecn-bleach"},
     {"rst", "rst [after SIZE]",
