@@ -226,13 +226,13 @@ void mem_pages_halve(struct mem *m, void *pages, unsigned order)
 
 /* Slabs */
 
-/* The smallest run that holds some objects and wastes at most a sixteenth; else the largest. */
+/* The smallest run that holds some objects and wastes at most a 64th; else the largest. */
 static uint32_t slab_order(uint32_t stride)
 {
     uint32_t best = SLAB_ORDERS - 1;
     for (uint32_t order = SLAB_ORDERS; order-- > 0;) {
         uint32_t room = MEM_PAGE << order;
-        if (room / stride >= SLAB_OBJ_MIN && room % stride <= room / 16) {
+        if (room / stride >= SLAB_OBJ_MIN && room % stride <= room / 64) {
             best = order;
         }
     }

@@ -1,9 +1,10 @@
 /*
  * sock_side.h - what only few sockets need, in an object of its own beside the socket.
  *
- * Urgent data, the error queue, time stamps, MSG_ZEROCOPY, SO_PEEK_OFF, TCP-MD5: a socket that uses
- * none of them has s->side NULL and pays eight bytes. The object is made when first needed and goes
- * with its socket. In recovery an object and a socket keep each other only if each names the other.
+ * Urgent data, the error queue, time stamps, MSG_ZEROCOPY, SO_PEEK_OFF, TCP-MD5, what losses are
+ * counted by: a socket that has met none of them has s->side NULL and pays eight bytes. The object
+ * is made when first needed and goes with its socket. In recovery an object and a socket keep each
+ * other only if each names the other.
  */
 #ifndef STANDIN_CORE_SOCK_SIDE_H
 #define STANDIN_CORE_SOCK_SIDE_H
@@ -40,6 +41,14 @@ struct mark {
     uint8_t what; /* 0: received */
 };
 
+/* For TCP_INFO: what only a connection has that met losses or reordering (tcp_info.c). */
+struct tcp_tally {
+    uint64_t bytes_retrans;
+    uint32_t dsack_dups, reord_seen, rcv_ooo;
+    uint32_t rto_ms; /* spent in timeouts */
+    uint16_t total_rto, rto_recoveries;
+};
+
 struct dgram;
 struct md5_key;
 
@@ -72,6 +81,8 @@ struct side {
     struct md5_key *md5_head; /* TCP-MD5: keys by peer (tcp_md5.c) */
 
     char device[16]; /* SO_BINDTODEVICE: kept, there is only one */
+
+    struct tcp_tally tally;
 
     /* SIGURG */
     bool signalled;    /* on the stack's list of signals to send */

@@ -40,7 +40,9 @@ static bool take_window(struct stack *st, struct env *env, struct tcp *c, const 
         if (tcp_due(c, TT_PERSIST) != NEVER) {
             tcp_timer_clear(st, env, c, TT_PERSIST);
             c->backoff = 0;
-            c->probe_since = 0;
+            if (c->fl->probe_since) {
+                c->fl->probe_since = 0;
+            }
         }
     }
     return true;
@@ -66,7 +68,7 @@ static void ack_record(struct tcp *c, struct tcp_acked *a, nsec now, nsec *oldes
     }
     if (!(r->flags & TXR_SACKED)) {
         tcp_rack_advance(c, r, now);
-        tcp_rate_delivered(&c->rate, &a->rate, &r->rate, r->at, r->to, r->flags & TXR_EVER);
+        tcp_rate_delivered(&c->fl->rate, &a->rate, &r->rate, r->at, r->to, r->flags & TXR_EVER);
     }
     a->mtu_probe = a->mtu_probe || (r->flags & TXR_MTU) != 0;
     txq_pop(&c->fl->tx);
@@ -87,7 +89,7 @@ static void clean_queue(struct tcp *c, struct tcp_acked *a, seq ack, nsec now)
         keep = min_u32(keep, r->segs);
         a->acked += r->segs - keep;
         if (!(r->flags & TXR_SACKED)) {
-            tcp_rate_delivered(&c->rate, &a->rate, &r->rate, r->at, ack, r->flags & TXR_EVER);
+            tcp_rate_delivered(&c->fl->rate, &a->rate, &r->rate, r->at, ack, r->flags & TXR_EVER);
         }
         a->delivered += r->flags & TXR_SACKED ? 0 : r->segs - keep;
         if (r->flags & TXR_EVER) {
@@ -260,7 +262,7 @@ bool tcp_ack_in(struct stack *st, struct env *env, struct tcp *c, const struct t
         clean_queue(c, &a, seg->ack, env->now);
         take_bytes(st, env, c, &a, seg->ack);
         if (c->sack_ok && seq_lt(a.reord, high)) {
-            tcp_check_reordering(c, a.reord); /* a hole was filled by the original */
+            tcp_check_reordering(st, env, c, a.reord); /* a hole was filled by the original */
         }
     }
     if (UNLIKELY(a.mtu_probe)) {
@@ -269,8 +271,8 @@ bool tcp_ack_in(struct stack *st, struct env *env, struct tcp *c, const struct t
     take_rtt(st, c, &a, seg, env->now);
     c->info.delivered_ce += a.ece ? a.delivered : 0;
     tcp_loss_ack(st, env, c, &a);
-    if (UNLIKELY(c->info.rto_since) && c->ca_state != CA_LOSS) {
-        tcp_rto_over(c, env->now);
+    if (UNLIKELY(c->fl->rto_since) && c->ca_state != CA_LOSS) {
+        tcp_rto_over(st, env, c);
     }
     c->rate.delivered += a.delivered;
     tcp_cc_acked(st, env, c, &a);

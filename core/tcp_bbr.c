@@ -423,7 +423,7 @@ static void set_cwnd(struct tcp_cc *cc, const struct cc_ack *ack)
         }
         cc->cwnd = max_u32(cc->cwnd, BBR_MIN_PIPE);
     }
-    cc->cwnd = min_u32(bound_by_model(b, cc->cwnd), cc->cwnd_clamp);
+    cc->cwnd = bound_by_model(b, cc->cwnd);
     if (b->state == BBR_PROBE_RTT) {
         cc->cwnd = min_u32(cc->cwnd, probe_rtt_window(b));
     }

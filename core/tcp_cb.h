@@ -56,6 +56,7 @@ struct tcp {
 
     uint8_t state;    /* enum tcp_state; written by tcp_to only */
     uint8_t ca_state; /* enum tcp_ca */
+    uint8_t ack_why;  /* enum tx_reason of the acknowledgment that is wanted */
 
     /* what happened */
     bool passive      : 1; /* came from LISTEN (MUST-11) */
@@ -110,7 +111,6 @@ struct tcp {
     bool write_pending           : 1; /* a send waits for the connection: the ACK may ride on it */
     bool opener_waits            : 1; /* MSG_FASTOPEN blocks until the connection is there */
     uint8_t fastopen_client_fail : 2;
-    uint8_t ack_why; /* enum tx_reason of the acknowledgment that is wanted */
 
     seq iss;
     seq fin_seq;
@@ -150,8 +150,9 @@ struct tcp {
     uint8_t reo_steps;  /* RFC 8985 reo_wnd_mult */
 
     /* acknowledging */
-    uint8_t quickacks; /* acknowledgments still to be sent at once */
-    uint8_t pingpong;  /* the program answers what it receives: acknowledge with the answer */
+    uint8_t chrono_now; /* enum tcp_chrono: which of the clocks runs */
+    uint8_t quickacks;  /* acknowledgments still to be sent at once */
+    uint8_t pingpong;   /* the program answers what it receives: acknowledge with the answer */
 
     /* program's options, 0: the stack's */
     uint8_t probes; /* unanswered window probes or keepalives */
@@ -185,17 +186,17 @@ struct tcp {
     struct tcp_rtt rtt;
     struct tcp_cc cc;
     struct tcp_rate rate;
-    nsec pace_at; /* when paced: nothing leaves before it */
+    uint32_t challenge_ms; /* RFC 5961 7, per connection: low bits of when the last went; 0: none */
+    nsec pace_at;          /* when paced: nothing leaves before it */
     nsec cwnd_stamp;
     uint32_t cwnd_used; /* RFC 7661 in Linux's form */
     seq tlp_high;
+    uint32_t ato_ns; /* delayed ACK interval */
 
-    nsec ato;    /* delayed ACK interval */
     nsec rcv_at; /* last data received */
     nsec snd_at; /* last data sent */
     nsec ack_rcv_at;
     nsec ack_snd_at;
-    nsec challenge_at; /* RFC 5961 7, per connection */
 
     union {
         struct { /* receive autotuning (Linux's DRS) */
@@ -219,23 +220,24 @@ struct tcp {
 
     nsec due[TT_COUNT - FLIGHT_TIMERS]; /* tcp_due */
     struct timer timer;                 /* at the earliest of them */
-    nsec probe_since;
     struct tcp *flush_next;
 
     /* for people: TCP_INFO */
     struct {
-        uint64_t bytes_acked, bytes_rcvd, bytes_sent, bytes_retrans;
+        uint64_t bytes_acked, bytes_rcvd, bytes_sent;
         uint32_t segs_out, segs_in, data_segs_out, data_segs_in;
-        uint32_t total_retrans, delivered_ce, dsack_dups, reord_seen, rcv_ooo;
-        uint32_t total_rto, rto_ms;
-        uint16_t rto_recoveries;
-        uint8_t chrono_now; /* enum tcp_chrono: which of the clocks runs */
-        nsec rto_since;     /* 0: no timeout unrepaired */
+        uint32_t total_retrans, delivered_ce;
         nsec chrono_at;
         nsec chrono[3]; /* CHRONO_BUSY first */
         nsec state_since;
     } info;
 };
+
+/* A time for ato_ns. Linux has eight bits of ticks for it. */
+static inline uint32_t tcp_ato(nsec t)
+{
+    return (uint32_t)nsec_min(t, UINT32_MAX);
+}
 
 static inline struct tcp *tcp_of(struct sock *s)
 {
@@ -569,7 +571,7 @@ void tcp_loss_sack(struct stack *st, struct env *env, struct tcp *c, const struc
                    struct tcp_acked *a);
 /* The end of the highest record that was SACKed; SND.UNA if none is. */
 seq tcp_highest_sacked(const struct tcp *c);
-void tcp_check_reordering(struct tcp *c, seq low);
+void tcp_check_reordering(struct stack *st, struct env *env, struct tcp *c, seq low);
 /* RACK's clock: a segment sent at `at` has been delivered. */
 void tcp_rack_advance(struct tcp *c, const struct tx_rec *r, nsec now);
 /* The state machine of recovery, after an acknowledgment was taken in. */
@@ -593,9 +595,11 @@ enum tcp_limit tcp_limited(const struct tcp *c);
 void tcp_chrono_start(struct tcp *c, enum tcp_chrono k, nsec now);
 void tcp_chrono_stop(struct tcp *c, enum tcp_chrono k, nsec now);
 /* The retransmission timer fired; the loss is repaired. */
-void tcp_rto_began(struct tcp *c, nsec now);
-void tcp_rto_over(struct tcp *c, nsec now);
-/* What TCP_INFO says at `now`. Follows no pointer of c but c->fl. */
+void tcp_rto_began(struct stack *st, struct env *env, struct tcp *c);
+void tcp_rto_over(struct stack *st, struct env *env, struct tcp *c);
+/* What is counted of losses and disorder. NULL: no memory, not counted. */
+struct tcp_tally *tcp_tally(struct stack *st, struct env *env, struct tcp *c);
+/* What TCP_INFO says at `now`. Follows no pointer of c but c->fl and the side object. */
 void tcp_fill_info(const struct stack *st, const struct tcp *c, struct lx_tcp_info *i, nsec now);
 
 /* ---- tcp_listen.c */

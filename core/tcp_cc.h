@@ -70,11 +70,10 @@ struct dctcp {
 
 struct tcp_cc {
     uint8_t algo; /* enum tcp_cc_algo */
+    bool paced;   /* segments are spread in time (tcp_pace.h) */
     uint32_t cwnd;
     uint32_t ssthresh;
-    uint32_t cwnd_cnt; /* progress towards the next segment of growth */
-    uint32_t cwnd_clamp;
-    bool paced;           /* segments are spread in time (tcp_pace.h) */
+    uint32_t cwnd_cnt;    /* progress towards the next segment of growth */
     uint64_t pacing_rate; /* bytes per second; 0: not known yet */
     union {               /* the algorithm's own: bounded, so that an idle connection stays small */
         struct cubic cubic;

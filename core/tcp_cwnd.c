@@ -62,7 +62,8 @@ void tcp_cc_acked(struct stack *st, const struct env *env, struct tcp *c, struct
     const struct cc_ops *ops = tcp_cc_ops(c->cc.algo);
     uint32_t before = c->cc.cwnd;
 
-    tcp_rate_sample(&c->rate, &a->rate, a->delivered, c->rtt.min == NEVER ? 0 : c->rtt.min, now);
+    tcp_rate_sample(&c->rate, &c->fl->rate, &a->rate, a->delivered,
+                    c->rtt.min == NEVER ? 0 : c->rtt.min, now);
     struct cc_ack ack = {
         .now = now,
         .acked = a->delivered,

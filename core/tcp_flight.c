@@ -79,7 +79,7 @@ void tcp_flight_idle(struct stack *st, struct env *env, struct tcp *c)
     const struct tcp_flight *fl = c->fl;
 
     if (fl == &st->no_flight || fl->tx.n || tcp_unsent(c) || c->ca_state != CA_OPEN || fl->ooo.n ||
-        fl->nrecent || fl->has_dsack) {
+        fl->nrecent || fl->has_dsack || (c->fin_queued && !c->fin_sent)) {
         return;
     }
     tcp_timer_clear(st, env, c, TT_RTO);
@@ -139,9 +139,10 @@ static bool untouched(const struct tcp_flight *fl)
         due = due || fl->due[k] != NEVER;
     }
     return !fl->owner && !fl->tx.v && !fl->tx.n && !fl->tx.out && !fl->wq.v && !fl->wq.n && !due &&
-           !fl->stall_at && !fl->reno_sacked && !fl->max_out && !fl->undo_cwnd && !fl->rack.at &&
-           !fl->ooo.v && !fl->ooo.n && !fl->nrecent && !fl->has_dsack && !fl->prr_out &&
-           !fl->retrans_stamp && fl->undo_retrans == -1;
+           !fl->stall_at && !fl->rto_since && !fl->probe_since && !fl->reno_sacked &&
+           !fl->max_out && !fl->undo_cwnd && !fl->rack.at && !fl->ooo.v && !fl->ooo.n &&
+           !fl->nrecent && !fl->has_dsack && !fl->prr_out && !fl->retrans_stamp &&
+           fl->undo_retrans == -1;
 }
 
 const char *tcp_flight_check(const struct stack *st, const struct tcp *c)

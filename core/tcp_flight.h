@@ -5,9 +5,9 @@
  * c->fl is never NULL: without an object it is the stack's `no_flight`, which says that nothing is
  * unsent, in flight, lost, due or out of order, so that whoever asks need not ask first whether
  * there is one. It must not be changed (tcp_flight_check). The object is made by tcp_flight_get,
- * before anything is written or sent, and goes when all is acknowledged, no hole is left and the
- * state of recovery is OPEN (tcp_flight_idle). In recovery an object and a connection keep each
- * other only if each names the other.
+ * before anything is written or sent, and goes when all is sent and acknowledged, no hole is left
+ * and the state of recovery is OPEN (tcp_flight_idle). In recovery an object and a connection keep
+ * each other only if each names the other.
  */
 #ifndef STANDIN_CORE_TCP_FLIGHT_H
 #define STANDIN_CORE_TCP_FLIGHT_H
@@ -19,6 +19,7 @@
 #include "nsec.h"
 #include "ranges.h"
 #include "seq.h"
+#include "tcp_rate.h"
 #include "tcp_txq.h"
 #include "tcp_wire.h"
 #include "tcp_wq.h"
@@ -41,7 +42,10 @@ struct tcp_flight {
     struct sack_block dsack;                /* RFC 2883; valid while has_dsack */
     uint8_t nrecent;
     bool has_dsack;
-    nsec stall_at; /* since when nothing new is acknowledged; 0: not stalled */
+    struct rate_flight rate;
+    nsec stall_at;    /* since when nothing new is acknowledged; 0: not stalled */
+    nsec rto_since;   /* when the timeout fired that is not repaired yet; 0: none */
+    nsec probe_since; /* the first probe of a closed window; 0: none */
 
     uint32_t reno_sacked; /* without SACK: duplicate ACKs stand for segments delivered */
     uint32_t max_out;     /* most segments out since usage_seq was SND.NXT */

@@ -71,6 +71,7 @@ static void syn_acked(struct stack *st, struct env *env, struct tcp *c)
         }
         txq_pop(&c->fl->tx);
         c->fl->stall_at = 0;
+        tcp_rto_over(st, env, c);
     }
     c->rate.delivered++;
     c->info.bytes_acked += !c->passive; /* Linux, not RFC 4898: the client's SYN */
@@ -97,7 +98,6 @@ void tcp_established(struct stack *st, struct env *env, struct tcp *c)
         iw = 1; /* RFC 5681 3.1: the SYN was lost more than once */
     }
     tcp_cc_start(st, c, c->cc.algo, iw, env->now);
-    tcp_rto_over(c, env->now);
     c->snd_at = c->rcv_at = env->now;
 }
 
@@ -116,7 +116,7 @@ static void opened_for_writer(struct stack *st, struct env *env, struct tcp *c)
 {
     if ((c->write_pending || c->defer_tries) && c->want_ack) {
         c->want_ack = false;
-        c->ato = (nsec)st->knobs.user_delack_min_ms * MSEC;
+        c->ato_ns = tcp_ato((nsec)st->knobs.user_delack_min_ms * MSEC);
         tcp_enter_quickack(c, 16);
         tcp_timer_set(st, env, c, TT_DELACK, env->now + DELACK_MAX);
     }

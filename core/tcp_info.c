@@ -19,46 +19,60 @@
 
 static void switch_to(struct tcp *c, uint8_t k, nsec now)
 {
-    if (c->info.chrono_now) {
-        c->info.chrono[c->info.chrono_now - 1] += now - c->info.chrono_at;
+    if (c->chrono_now) {
+        c->info.chrono[c->chrono_now - 1] += now - c->info.chrono_at;
     }
-    c->info.chrono_now = k;
+    c->chrono_now = k;
     c->info.chrono_at = now;
 }
 
 void tcp_chrono_start(struct tcp *c, enum tcp_chrono k, nsec now)
 {
-    if (k > c->info.chrono_now) {
+    if (k > c->chrono_now) {
         switch_to(c, (uint8_t)k, now);
     }
 }
 
 void tcp_chrono_stop(struct tcp *c, enum tcp_chrono k, nsec now)
 {
-    if (c->info.chrono_now == CHRONO_IDLE) {
+    if (c->chrono_now == CHRONO_IDLE) {
         return;
     }
     if (c->fl->tx.n == 0 && ring_len(&c->sq) == 0) {
         switch_to(c, CHRONO_IDLE, now);
-    } else if (c->info.chrono_now == k) {
+    } else if (c->chrono_now == k) {
         switch_to(c, CHRONO_BUSY, now);
     }
 }
 
-void tcp_rto_began(struct tcp *c, nsec now)
+struct tcp_tally *tcp_tally(struct stack *st, struct env *env, struct tcp *c)
 {
-    if (!c->retries) {
-        c->info.rto_recoveries++;
-        c->info.rto_since = now;
-    }
-    c->info.total_rto++;
+    struct side *x = sock_side(st, env, &c->s);
+
+    return x ? &x->tally : NULL;
 }
 
-void tcp_rto_over(struct tcp *c, nsec now)
+void tcp_rto_began(struct stack *st, struct env *env, struct tcp *c)
 {
-    if (c->info.rto_since) {
-        c->info.rto_ms += (uint32_t)((now - c->info.rto_since) / MSEC);
-        c->info.rto_since = 0;
+    struct tcp_tally *t = tcp_tally(st, env, c);
+
+    if (!c->retries) {
+        c->fl->rto_since = env->now;
+    }
+    if (t) {
+        t->rto_recoveries = (uint16_t)(t->rto_recoveries + !c->retries);
+        t->total_rto = (uint16_t)min_u32(t->total_rto + 1u, UINT16_MAX);
+    }
+}
+
+void tcp_rto_over(struct stack *st, struct env *env, struct tcp *c)
+{
+    if (c->fl->rto_since) {
+        struct tcp_tally *t = tcp_tally(st, env, c);
+        if (t) {
+            t->rto_ms += (uint32_t)((env->now - c->fl->rto_since) / MSEC);
+        }
+        c->fl->rto_since = 0;
     }
 }
 
@@ -108,14 +122,19 @@ static void info_send(const struct stack *st, const struct tcp *c, struct lx_tcp
     i->tcpi_delivered = c->rate.delivered;
     i->tcpi_delivered_ce = c->info.delivered_ce;
     i->tcpi_bytes_sent = c->info.bytes_sent;
-    i->tcpi_bytes_retrans = c->info.bytes_retrans;
-    i->tcpi_dsack_dups = c->info.dsack_dups;
-    i->tcpi_reord_seen = c->info.reord_seen;
     i->tcpi_snd_wnd = c->snd.wnd;
-    i->tcpi_total_rto = (uint16_t)min_u32(c->info.total_rto, UINT16_MAX);
-    i->tcpi_total_rto_recoveries = c->info.rto_recoveries;
-    i->tcpi_total_rto_time =
-        c->info.rto_ms + (c->info.rto_since ? (uint32_t)((now - c->info.rto_since) / MSEC) : 0);
+    i->tcpi_total_rto_time = c->fl->rto_since ? (uint32_t)((now - c->fl->rto_since) / MSEC) : 0;
+}
+
+static void info_tally(const struct tcp_tally *t, struct lx_tcp_info *i)
+{
+    i->tcpi_bytes_retrans = t->bytes_retrans;
+    i->tcpi_dsack_dups = t->dsack_dups;
+    i->tcpi_reord_seen = t->reord_seen;
+    i->tcpi_rcv_ooopack = t->rcv_ooo;
+    i->tcpi_total_rto = t->total_rto;
+    i->tcpi_total_rto_recoveries = t->rto_recoveries;
+    i->tcpi_total_rto_time += t->rto_ms;
 }
 
 static void info_chrono(const struct tcp *c, struct lx_tcp_info *i, nsec now)
@@ -124,7 +143,7 @@ static void info_chrono(const struct tcp *c, struct lx_tcp_info *i, nsec now)
     nsec sum = 0;
 
     for (int k = 0; k < CHRONO_COUNT; k++) {
-        t[k] = c->info.chrono[k] + (c->info.chrono_now == k + 1 ? now - c->info.chrono_at : 0);
+        t[k] = c->info.chrono[k] + (c->chrono_now == k + 1 ? now - c->info.chrono_at : 0);
         sum += t[k];
     }
     i->tcpi_busy_time = (uint64_t)(sum / USEC);
@@ -144,7 +163,6 @@ static void info_rcv(const struct tcp *c, struct lx_tcp_info *i, nsec now)
     i->tcpi_bytes_received = c->info.bytes_rcvd;
     i->tcpi_segs_in = c->info.segs_in;
     i->tcpi_data_segs_in = c->info.data_segs_in;
-    i->tcpi_rcv_ooopack = c->info.rcv_ooo;
     i->tcpi_rcv_wnd = tcp_rcv_left(c);
 }
 
@@ -172,8 +190,11 @@ void tcp_fill_info(const struct stack *st, const struct tcp *c, struct lx_tcp_in
     i->tcpi_rcv_wscale = c->rcv_scale & 15u;
     i->tcpi_fastopen_client_fail = c->fastopen_client_fail & 3u;
     i->tcpi_rto = usec(tcp_rto(st, c));
-    i->tcpi_ato = usec(c->ato);
+    i->tcpi_ato = usec(c->ato_ns);
     info_send(st, c, i, now);
     info_chrono(c, i, now);
     info_rcv(c, i, now);
+    if (c->s.side) {
+        info_tally(&c->s.side->tally, i);
+    }
 }

@@ -66,12 +66,16 @@ static bool is_dsack(const struct tcp_seg *seg)
     return seg->nsack > 1 && seq_geq(b->from, b[1].from) && seq_leq(b->to, b[1].to);
 }
 
-static void take_dsack(struct stack *st, struct tcp *c, const struct sack_block *b,
+static void take_dsack(struct stack *st, struct env *env, struct tcp *c, const struct sack_block *b,
                        struct tcp_acked *a)
 {
+    struct tcp_tally *t = tcp_tally(st, env, c);
+
     a->dsack = true;
     c->dsack_seen = true;
-    c->info.dsack_dups++;
+    if (t) {
+        t->dsack_dups++;
+    }
     st->stats.TcpDsackRecv++;
     if (c->fl->undo_marker.v && c->fl->undo_retrans > 0 && seq_lt(c->fl->undo_marker, b->to)) {
         c->fl->undo_retrans--;
@@ -97,7 +101,7 @@ static void sack_record(struct tcp *c, struct tx_rec *r, struct tcp_acked *a, ns
         a->rtt = nsec_max(now - r->at, 1);
     }
     tcp_rack_advance(c, r, now);
-    tcp_rate_delivered(&c->rate, &a->rate, &r->rate, r->at, r->to, r->flags & TXR_EVER);
+    tcp_rate_delivered(&c->fl->rate, &a->rate, &r->rate, r->at, r->to, r->flags & TXR_EVER);
     txq_clear(&c->fl->tx, r, TXR_LOST | TXR_RETRANS);
     txq_set(&c->fl->tx, r, TXR_SACKED);
     a->sacked += r->segs;
@@ -168,9 +172,18 @@ seq tcp_highest_sacked(const struct tcp *c)
     return c->snd.una;
 }
 
+static void count_reordering(struct stack *st, struct env *env, struct tcp *c)
+{
+    struct tcp_tally *t = tcp_tally(st, env, c);
+
+    if (t) {
+        t->reord_seen++;
+    }
+}
+
 /* Something at `low` was delivered after what is behind it, and was never sent again: the path
  * reorders, by so many segments. RFC 8985 6.2 step 3; the distance is Linux's DupThresh. */
-void tcp_check_reordering(struct tcp *c, seq low)
+void tcp_check_reordering(struct stack *st, struct env *env, struct tcp *c, seq low)
 {
     seq high = tcp_highest_sacked(c);
 
@@ -181,7 +194,7 @@ void tcp_check_reordering(struct tcp *c, seq low)
     uint32_t segs = (seq_dist(low, high) + mss - 1) / mss;
     c->reordering = (uint8_t)min_u32(max_u32(segs, c->reordering), REORDERING_MAX);
     c->reord_seen = true;
-    c->info.reord_seen++;
+    count_reordering(st, env, c);
 }
 
 void tcp_loss_sack(struct stack *st, struct env *env, struct tcp *c, const struct tcp_seg *seg,
@@ -194,7 +207,7 @@ void tcp_loss_sack(struct stack *st, struct env *env, struct tcp *c, const struc
         return;
     }
     if (is_dsack(seg)) {
-        take_dsack(st, c, &seg->sack[0], a);
+        take_dsack(st, env, c, &seg->sack[0], a);
         first = 1;
     }
     seq high = tcp_highest_sacked(c);
@@ -202,7 +215,7 @@ void tcp_loss_sack(struct stack *st, struct env *env, struct tcp *c, const struc
         take_block(st, env, c, seg->sack[i], a, &high);
     }
     if (c->ca_state != CA_LOSS || c->fl->undo_cwnd) {
-        tcp_check_reordering(c, a->reord);
+        tcp_check_reordering(st, env, c, a->reord);
     }
     if (rtt) {
         a->rtt = rtt;
@@ -438,20 +451,20 @@ static void renege(struct tcp *c)
 }
 
 /* Not more duplicates than can have been delivered; where there were, the path reorders. */
-static void limit_reno(struct tcp *c, uint32_t more)
+static void limit_reno(struct stack *st, struct env *env, struct tcp *c, uint32_t more)
 {
     uint32_t holes = min_u32(max_u32(c->fl->tx.lost + c->fl->tx.retrans, 1), c->fl->tx.out);
 
     if (c->fl->reno_sacked + holes > c->fl->tx.out) {
         c->fl->reno_sacked = c->fl->tx.out - holes;
         c->reordering = (uint8_t)min_u32(c->fl->tx.out + more, REORDERING_MAX);
-        c->info.reord_seen++;
+        count_reordering(st, env, c);
     }
 }
 
 /* Without SACK: a duplicate stands for one segment delivered; of what is acknowledged then one
  * fills the hole, and the rest is what duplicates have told. */
-static void count_reno(struct tcp *c, struct tcp_acked *a)
+static void count_reno(struct stack *st, struct env *env, struct tcp *c, struct tcp_acked *a)
 {
     uint32_t before = c->fl->reno_sacked;
 
@@ -463,13 +476,13 @@ static void count_reno(struct tcp *c, struct tcp_acked *a)
             a->delivered = max_u32(a->acked > before ? a->acked - before : 0, 1);
             c->fl->reno_sacked -= min_u32(before, a->acked - 1);
         }
-        limit_reno(c, a->acked);
+        limit_reno(st, env, c, a->acked);
         if (c->ca_state < CA_RECOVERY) {
             c->fl->reno_sacked = 0;
         }
     } else if (a->dup) {
         c->fl->reno_sacked++;
-        limit_reno(c, 0);
+        limit_reno(st, env, c, 0);
         a->delivered += c->fl->reno_sacked > before ? c->fl->reno_sacked - before : 0;
     }
 }
@@ -542,7 +555,7 @@ void tcp_loss_ack(struct stack *st, struct env *env, struct tcp *c, struct tcp_a
         a->reneged = true;
     }
     judge_probe(st, env, c, a);
-    count_reno(c, a);
+    count_reno(st, env, c, a);
     if (c->ca_state == CA_CWR && seq_gt(c->snd.una, c->fl->high_seq)) {
         end_recovery(st, env, c, a); /* Linux, not RFC: beyond it, so that the CWR has arrived */
     }

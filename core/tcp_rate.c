@@ -11,15 +11,16 @@ static uint32_t span_us(nsec from, nsec to)
 }
 
 /* 4.1.2.2 */
-void tcp_rate_sent(struct tcp_rate *r, struct rate_mark *m, uint32_t inflight, bool first, nsec now)
+void tcp_rate_sent(const struct tcp_rate *r, struct rate_flight *f, struct rate_mark *m,
+                   uint32_t inflight, bool first, nsec now)
 {
     if (first) {
-        r->first_sent = r->delivered_at = now;
+        f->first_sent = f->delivered_at = now;
     }
     *m = (struct rate_mark){
         .delivered = r->delivered,
-        .send_span_us = span_us(r->first_sent, now),
-        .ack_span_us = span_us(r->delivered_at, now),
+        .send_span_us = span_us(f->first_sent, now),
+        .ack_span_us = span_us(f->delivered_at, now),
         .lost = r->lost,
         .inflight = (uint16_t)min_u32(inflight, UINT16_MAX),
         .app_limited = r->app_limited != 0,
@@ -34,7 +35,7 @@ void tcp_rate_limited(struct tcp_rate *r, uint32_t inflight)
 }
 
 /* 4.1.2.3, UpdateRateSample: the newest one counts. */
-void tcp_rate_delivered(struct tcp_rate *r, struct rate_sample *s, const struct rate_mark *m,
+void tcp_rate_delivered(struct rate_flight *f, struct rate_sample *s, const struct rate_mark *m,
                         nsec at, seq end, bool retrans)
 {
     if (s->sent_at && (at < s->sent_at || (at == s->sent_at && !seq_gt(end, s->end)))) {
@@ -49,7 +50,7 @@ void tcp_rate_delivered(struct tcp_rate *r, struct rate_sample *s, const struct 
     s->inflight = m->inflight;
     s->app_limited = m->app_limited;
     s->retrans = retrans;
-    r->first_sent = at;
+    f->first_sent = at;
 }
 
 static void keep_best(struct tcp_rate *r, const struct rate_sample *s)
@@ -67,14 +68,14 @@ static void keep_best(struct tcp_rate *r, const struct rate_sample *s)
 }
 
 /* 4.1.2.3, GenerateRateSample. */
-void tcp_rate_sample(struct tcp_rate *r, struct rate_sample *s, uint32_t delivered, nsec min_rtt,
-                     nsec now)
+void tcp_rate_sample(struct tcp_rate *r, struct rate_flight *f, struct rate_sample *s,
+                     uint32_t delivered, nsec min_rtt, nsec now)
 {
     if (r->app_limited && (int32_t)(r->delivered - r->app_limited) > 0) {
         r->app_limited = 0; /* the bubble is out of the pipe */
     }
     if (delivered) {
-        r->delivered_at = now;
+        f->delivered_at = now;
     }
     if (!s->sent_at) {
         return;

@@ -30,10 +30,14 @@ struct rate_mark {
     bool app_limited;      /* P.is_app_limited */
 };
 
+/* Of a connection while anything is in flight. */
+struct rate_flight {
+    nsec first_sent;   /* C.first_sent_time */
+    nsec delivered_at; /* C.delivered_time */
+};
+
 /* Of a connection. */
 struct tcp_rate {
-    nsec first_sent;      /* C.first_sent_time */
-    nsec delivered_at;    /* C.delivered_time */
     uint32_t delivered;   /* C.delivered */
     uint32_t lost;        /* C.lost */
     uint32_t app_limited; /* C.app_limited: until so much has been delivered; 0: not limited */
@@ -57,21 +61,21 @@ struct rate_sample {
 };
 
 /* A segment leaves; inflight: with it, first: nothing else was in flight. */
-void tcp_rate_sent(struct tcp_rate *r, struct rate_mark *m, uint32_t inflight, bool first,
-                   nsec now);
+void tcp_rate_sent(const struct tcp_rate *r, struct rate_flight *f, struct rate_mark *m,
+                   uint32_t inflight, bool first, nsec now);
 
 /* The program has no more to send, `inflight` segments being on their way. */
 void tcp_rate_limited(struct tcp_rate *r, uint32_t inflight);
 
 /* A segment sent at `at` and ending at `end` was acknowledged or reported by SACK for the first
  * time. */
-void tcp_rate_delivered(struct tcp_rate *r, struct rate_sample *s, const struct rate_mark *m,
+void tcp_rate_delivered(struct rate_flight *f, struct rate_sample *s, const struct rate_mark *m,
                         nsec at, seq end, bool retrans);
 
 /* The acknowledgment is taken in; `delivered` segments by it, already counted in r->delivered. An
  * interval shorter than min_rtt is no sample (ACKs of segments reported twice). */
-void tcp_rate_sample(struct tcp_rate *r, struct rate_sample *s, uint32_t delivered, nsec min_rtt,
-                     nsec now);
+void tcp_rate_sample(struct tcp_rate *r, struct rate_flight *f, struct rate_sample *s,
+                     uint32_t delivered, nsec min_rtt, nsec now);
 
 /* Bytes per second, for TCP_INFO. */
 uint64_t tcp_rate_best(const struct tcp_rate *r, uint32_t mss);

@@ -110,15 +110,15 @@ static void measure_ato(const struct stack *st, struct tcp *c, nsec now)
 {
     nsec min = (nsec)st->knobs.user_delack_min_ms * MSEC;
 
-    if (!c->ato) {
+    if (!c->ato_ns) {
         tcp_enter_quickack(c, QUICKACKS_MAX);
-        c->ato = min;
+        c->ato_ns = tcp_ato(min);
     } else {
         nsec gap = now - c->rcv_at;
         if (gap <= min / 2) {
-            c->ato = c->ato / 2 + min / 2;
-        } else if (gap < c->ato) {
-            c->ato = nsec_min(c->ato / 2 + gap, c->rtt.rto);
+            c->ato_ns = tcp_ato(c->ato_ns / 2 + min / 2);
+        } else if (gap < c->ato_ns) {
+            c->ato_ns = tcp_ato(nsec_min(c->ato_ns / 2 + gap, c->rtt.rto));
         } else if (gap > c->rtt.rto) {
             tcp_enter_quickack(c, QUICKACKS_MAX); /* the sender may have restarted slowly */
         }
@@ -138,7 +138,7 @@ static void measure_mss(struct tcp *c, const struct tcp_seg *seg)
 static void schedule_delayed(struct stack *st, struct env *env, struct tcp *c)
 {
     nsec min = (nsec)st->knobs.user_delack_min_ms * MSEC;
-    nsec ato = profile_of(&st->knobs)->delack_fixed ? min : c->ato;
+    nsec ato = profile_of(&st->knobs)->delack_fixed ? min : c->ato_ns;
 
     if (ato > min) {
         nsec max = c->pingpong || c->pushed ? DELACK_MAX : 500 * MSEC;
@@ -263,7 +263,10 @@ static enum drop take_ahead(struct stack *st, struct env *env, struct tcp *c, se
         return DROP_TCP_MEMORY;
     }
     st->stats.TcpOfoQueue++; /* SHLD-31 */
-    c->info.rcv_ooo++;
+    struct tcp_tally *t = tcp_tally(st, env, c);
+    if (t) {
+        t->rcv_ooo++;
+    }
     if (c->sack_ok) {
         if (c->fin_ahead && seq_eq(whole.to, c->fin_ahead_seq)) {
             whole.to = seq_add(whole.to, 1);

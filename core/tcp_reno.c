@@ -38,7 +38,6 @@ void tcp_cc_init(struct tcp_cc *cc, uint8_t algo, const struct cc_setup *how)
         .algo = algo,
         .cwnd = how->cwnd,
         .ssthresh = CWND_INFINITE,
-        .cwnd_clamp = CWND_INFINITE,
     };
     tcp_cc_ops(algo)->init(cc, how);
 }
@@ -48,7 +47,7 @@ uint32_t tcp_cc_slow_start(struct tcp_cc *cc, uint32_t acked)
     uint32_t cwnd = min_u32(cc->cwnd + acked, cc->ssthresh);
 
     acked -= cwnd - cc->cwnd;
-    cc->cwnd = min_u32(cwnd, cc->cwnd_clamp);
+    cc->cwnd = cwnd;
     return acked;
 }
 
@@ -64,7 +63,6 @@ void tcp_cc_add(struct tcp_cc *cc, uint32_t w, uint32_t acked)
         cc->cwnd_cnt -= n * w;
         cc->cwnd += n;
     }
-    cc->cwnd = min_u32(cc->cwnd, cc->cwnd_clamp);
 }
 
 static void reno_init(struct tcp_cc *cc, const struct cc_setup *how)

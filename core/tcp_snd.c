@@ -65,7 +65,7 @@ static void ack_sent(struct stack *st, struct env *env, struct tcp *c, bool pure
     if (c->quickacks) {
         c->quickacks--;
     }
-    if (!pure && c->rcv_at && env->now - c->rcv_at < c->ato && c->pingpong < 3) {
+    if (!pure && c->rcv_at && env->now - c->rcv_at < c->ato_ns && c->pingpong < 3) {
         c->pingpong++; /* the program answers */
     }
     tcp_timer_clear(st, env, c, TT_DELACK);
@@ -206,12 +206,13 @@ void tcp_send_ack(struct stack *st, struct env *env, struct tcp *c, enum tx_reas
 /* RFC 5961 7, per connection so that no counter is shared with an attacker's (CVE-2016-5696). */
 void tcp_challenge(struct stack *st, struct env *env, struct tcp *c, enum tx_reason why)
 {
-    nsec gap = (nsec)st->knobs.tcp_invalid_ratelimit * MSEC;
+    uint32_t gap_ms = (uint32_t)st->knobs.tcp_invalid_ratelimit;
+    uint32_t now_ms = max_u32((uint32_t)(env->now / MSEC), 1);
 
-    if (c->challenge_at && env->now - c->challenge_at < gap) {
+    if (c->challenge_ms && now_ms - c->challenge_ms < gap_ms) {
         return;
     }
-    c->challenge_at = env->now;
+    c->challenge_ms = now_ms;
     st->stats.TcpChallengeAcks++;
     tcp_send_ack(st, env, c, why);
 }
@@ -443,8 +444,8 @@ static void send_new(struct stack *st, struct env *env, struct tcp *c, uint32_t 
     if (tcp_flight_push(st, env, c, c->snd.nxt, end, segs, env->now)) {
         return; /* no memory: the persist timer or the next ACK tries again */
     }
-    tcp_rate_sent(&c->rate, &txq_at(&c->fl->tx, c->fl->tx.n - 1)->rate, tcp_inflight(c),
-                  c->fl->tx.n == 1, env->now);
+    tcp_rate_sent(&c->rate, &c->fl->rate, &txq_at(&c->fl->tx, c->fl->tx.n - 1)->rate,
+                  tcp_inflight(c), c->fl->tx.n == 1, env->now);
     if (push) {
         txq_set(&c->fl->tx, txq_at(&c->fl->tx, c->fl->tx.n - 1), TXR_PSH);
     }
@@ -630,7 +631,10 @@ int tcp_resend(struct stack *st, struct env *env, struct tcp *c, uint32_t i, enu
     txq_clear(&c->fl->tx, r, TXR_LOST);
     txq_set(&c->fl->tx, r, TXR_RETRANS | TXR_EVER);
     c->info.total_retrans += r->segs;
-    c->info.bytes_retrans += seg.len;
+    struct tcp_tally *t = tcp_tally(st, env, c);
+    if (t) {
+        t->bytes_retrans += seg.len;
+    }
     st->stats.TcpRetransSegs += r->segs;
     if (!c->fl->retrans_stamp) {
         c->fl->retrans_stamp = env->now;
@@ -638,7 +642,7 @@ int tcp_resend(struct stack *st, struct env *env, struct tcp *c, uint32_t i, enu
     if (c->fl->undo_retrans >= 0) {
         c->fl->undo_retrans += r->segs;
     }
-    tcp_rate_sent(&c->rate, &r->rate, tcp_inflight(c), false, env->now);
+    tcp_rate_sent(&c->rate, &c->fl->rate, &r->rate, tcp_inflight(c), false, env->now);
     return xmit(st, env, c, &seg, why);
 }
 

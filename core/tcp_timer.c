@@ -156,7 +156,7 @@ static nsec within_user_timeout(const struct tcp *c, nsec wait, nsec since, nsec
 void tcp_arm_persist(struct stack *st, struct env *env, struct tcp *c)
 {
     if (tcp_due(c, TT_PERSIST) == NEVER) {
-        nsec wait = within_user_timeout(c, persist_interval(st, c), c->probe_since, env->now);
+        nsec wait = within_user_timeout(c, persist_interval(st, c), c->fl->probe_since, env->now);
         tcp_timer_set(st, env, c, TT_PERSIST, env->now + wait);
     }
 }
@@ -285,7 +285,7 @@ static void rto_fire(struct stack *st, struct env *env, struct tcp *c)
         return;
     }
     st->stats.TcpTimeouts++;
-    tcp_rto_began(c, env->now);
+    tcp_rto_began(st, env, c);
     if (!c->fl->stall_at) {
         c->fl->stall_at = txq_at(&c->fl->tx, 0)->at;
     }
@@ -313,10 +313,10 @@ static void persist_fire(struct stack *st, struct env *env, struct tcp *c)
     if (c->fl->tx.n || (tcp_unsent(c) == 0 && !(c->fin_queued && !c->fin_sent))) {
         return;
     }
-    bool over = c->user_timeout_ms && c->probe_since &&
-                env->now - c->probe_since >= (nsec)c->user_timeout_ms * MSEC;
-    if (!c->probe_since) {
-        c->probe_since = env->now; /* answers do not move it, only a window does */
+    bool over = c->user_timeout_ms && c->fl->probe_since &&
+                env->now - c->fl->probe_since >= (nsec)c->user_timeout_ms * MSEC;
+    if (!c->fl->probe_since && tcp_flight_get(st, env, c)) {
+        c->fl->probe_since = env->now; /* answers do not move it, only a window does */
     }
     unsigned max = (unsigned)st->knobs.tcp_retries2;
     if (c->s.orphan) {
@@ -331,7 +331,7 @@ static void persist_fire(struct stack *st, struct env *env, struct tcp *c)
     if (c->fl->tx.n) { /* it was data after all */
         c->probes = 0;
         c->backoff = 0;
-        c->probe_since = 0;
+        c->fl->probe_since = 0;
         return;
     }
     if (c->backoff < 20) {
@@ -375,9 +375,9 @@ static void delack_fire(struct stack *st, struct env *env, struct tcp *c)
     st->stats.TcpDelayedAcks++;
     if (c->pingpong) {
         c->pingpong = 0; /* the program did not answer in time after all */
-        c->ato = (nsec)st->knobs.user_delack_min_ms * MSEC;
+        c->ato_ns = tcp_ato((nsec)st->knobs.user_delack_min_ms * MSEC);
     } else {
-        c->ato = nsec_min(2 * c->ato, c->rtt.rto);
+        c->ato_ns = tcp_ato(nsec_min(2 * (nsec)c->ato_ns, c->rtt.rto));
     }
     tcp_send_ack(st, env, c, TX_DELACK);
 }

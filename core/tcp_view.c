@@ -21,9 +21,9 @@ static void tidy_time(nsec *t)
 
 static void tidy(struct tcp *c)
 {
-    nsec *times[] = {&c->rtt.rto,    &c->rtt.srtt,       &c->rtt.mdev,       &c->ato,
-                     &c->rcv_rtt,    &c->snd_at,         &c->rcv_at,         &c->ack_rcv_at,
-                     &c->ack_snd_at, &c->info.chrono_at, &c->info.rto_since, &c->info.state_since};
+    nsec *times[] = {&c->rtt.rto,        &c->rtt.srtt,      &c->rtt.mdev,        &c->rcv_rtt,
+                     &c->snd_at,         &c->rcv_at,        &c->ack_rcv_at,      &c->ack_snd_at,
+                     &c->info.chrono_at, &c->fl->rto_since, &c->info.state_since};
     for (size_t i = 0; i < ARRAY_LEN(times); i++) {
         tidy_time(times[i]);
         *times[i] = *times[i] == NEVER ? 0 : *times[i];
@@ -90,22 +90,26 @@ static uint32_t view_parent(struct view *v, const struct tcp *c)
     return head.kind == MEM_TCP ? head.id : 0;
 }
 
-/* A copy of what is in flight takes the place of the pointer to it. */
-static void view_flight(struct view *v, struct tcp *c, struct tcp_flight *copy)
+/* Copies of what is in flight and beside the socket take the place of the pointers to them. */
+static void view_beside(struct view *v, struct tcp *c, struct tcp_flight *fl, struct side *side)
 {
-    if (!v->read(v->ctx, (uint64_t)(uintptr_t)c->fl, copy, sizeof *copy) ||
-        copy->obj.kind != MEM_FLIGHT) {
-        tcp_flight_none(copy);
+    if (!v->read(v->ctx, (uint64_t)(uintptr_t)c->fl, fl, sizeof *fl) ||
+        fl->obj.kind != MEM_FLIGHT) {
+        tcp_flight_none(fl);
     }
-    c->fl = copy;
+    bool has = v->read(v->ctx, (uint64_t)(uintptr_t)c->s.side, side, sizeof *side) &&
+               side->obj.kind == MEM_SIDE;
+    c->fl = fl;
+    c->s.side = has ? side : NULL;
 }
 
 void tcp_view(struct view *v, void *copy, struct view_sock *out)
 {
     struct tcp *c = copy;
     struct tcp_flight fl;
+    struct side side;
 
-    view_flight(v, c, &fl);
+    view_beside(v, c, &fl, &side);
     tidy(c);
     out->state = (enum tcp_state)c->state;
     out->state_since = c->info.state_since;

@@ -10,11 +10,13 @@
 
 #define T0 (1000 * SEC)
 
+static struct rate_flight f; /* tcp_rate_sent begins it */
+
 /* A segment sent at T0 + at, ending at sequence number `end`. */
 static struct rate_mark sent(struct tcp_rate *r, uint32_t inflight, nsec at)
 {
     struct rate_mark m;
-    tcp_rate_sent(r, &m, inflight, inflight == 1, T0 + at);
+    tcp_rate_sent(r, &f, &m, inflight, inflight == 1, T0 + at);
     return m;
 }
 
@@ -24,8 +26,8 @@ static struct rate_sample acked(struct tcp_rate *r, const struct rate_mark *m, n
 {
     struct rate_sample s = {0};
     r->delivered += n;
-    tcp_rate_delivered(r, &s, m, T0 + at, seq_of(end), false);
-    tcp_rate_sample(r, &s, n, 0, T0 + now);
+    tcp_rate_delivered(&f, &s, m, T0 + at, seq_of(end), false);
+    tcp_rate_sample(r, &f, &s, n, 0, T0 + now);
     return s;
 }
 
@@ -110,11 +112,11 @@ static void newest_counts(void **state)
     struct rate_mark a = sent(&r, 1, 0), b = sent(&r, 2, 5 * MSEC);
     struct rate_sample s = {0};
     r.delivered += 2;
-    tcp_rate_delivered(&r, &s, &b, T0 + 5 * MSEC, seq_of(2), true);
-    tcp_rate_delivered(&r, &s, &a, T0, seq_of(1), false);
+    tcp_rate_delivered(&f, &s, &b, T0 + 5 * MSEC, seq_of(2), true);
+    tcp_rate_delivered(&f, &s, &a, T0, seq_of(1), false);
     assert_int_equal(T0 + 5 * MSEC, s.sent_at);
     assert_true(s.retrans);
-    assert_int_equal(T0 + 5 * MSEC, r.first_sent);
+    assert_int_equal(T0 + 5 * MSEC, f.first_sent);
     assert_int_equal(2, s.inflight);
 }
 
@@ -166,8 +168,8 @@ static void too_short(void **state)
     struct rate_mark m = sent(&r, 1, 0);
     struct rate_sample s = {0};
     r.delivered++;
-    tcp_rate_delivered(&r, &s, &m, T0, seq_of(1), true);
-    tcp_rate_sample(&r, &s, 1, 50 * MSEC, T0 + 20 * MSEC);
+    tcp_rate_delivered(&f, &s, &m, T0, seq_of(1), true);
+    tcp_rate_sample(&r, &f, &s, 1, 50 * MSEC, T0 + 20 * MSEC);
     assert_int_equal(0, s.interval);
     assert_int_equal(0, tcp_rate_best(&r, 1000));
 }
@@ -189,9 +191,9 @@ static void nothing_delivered(void **state)
     struct tcp_rate r = {0};
     sent(&r, 1, 0);
     struct rate_sample s = {0};
-    tcp_rate_sample(&r, &s, 0, 0, T0 + SEC);
+    tcp_rate_sample(&r, &f, &s, 0, 0, T0 + SEC);
     assert_int_equal(0, s.interval);
-    assert_int_equal(T0, r.delivered_at);
+    assert_int_equal(T0, f.delivered_at);
 }
 
 /* A pause of two hours in a span does not overflow its 32 bits of microseconds. */
