@@ -264,7 +264,7 @@ enum {
     LX_SIOCOUTQNSD = 0x894B, /* unsent bytes */
 };
 
-/* struct tcp_info of Linux 6.18: 280 bytes, AccECN fields included */
+/* struct tcp_info of Linux 7.0: 280 bytes, AccECN fields included */
 struct lx_tcp_info {
     uint8_t tcpi_state;
     uint8_t tcpi_ca_state;
@@ -345,8 +345,8 @@ struct lx_tcp_info {
     uint32_t tcpi_received_e1_bytes;
     uint32_t tcpi_received_e0_bytes;
     uint32_t tcpi_received_ce_bytes;
-    uint16_t tcpi_accecn_fail_mode;
-    uint16_t tcpi_accecn_opt_seen;
+    uint32_t tcpi_ecn_mode : 2, tcpi_accecn_opt_seen : 2, tcpi_accecn_fail_mode : 4,
+        tcpi_options2 : 24;
 };
 
 enum {

@@ -54,6 +54,7 @@ enum event_kind {
     WHY(TIMEWAIT, "acknowledges again in TIME-WAIT")           \
     WHY(PMTU, "sent again in smaller segments")                \
     WHY(MTU, "probes whether the path takes larger ones")      \
+    WHY(ECN, "feeds back congestion marks")                    \
     WHY(DGRAM, "datagram")                                     \
     WHY(ICMP, "ICMP message")
 

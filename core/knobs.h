@@ -18,6 +18,8 @@
     KNOB(tcp_window_scaling, 1, 0, 1, "bool")                         \
     KNOB(tcp_ecn, 2, 0, 5, "mode")                                    \
     KNOB(tcp_ecn_fallback, 1, 0, 1, "bool")                           \
+    KNOB(tcp_ecn_option, 2, 0, 3, "mode")                             \
+    KNOB(tcp_ecn_option_beacon, 3, 0, 63, "per round trip")           \
     KNOB(tcp_syn_retries, 6, 1, 127, "tries")                         \
     KNOB(tcp_syn_linear_timeouts, 4, 0, 127, "tries")                 \
     KNOB(tcp_synack_retries, 5, 0, 127, "tries")                      \

@@ -43,6 +43,7 @@ enum mem_kind {
     MEM_MD5,     /* struct md5_key: a key of TCP-MD5 */
     MEM_REQ,     /* struct tcp_req: a connection half open */
     MEM_FLIGHT,  /* struct tcp_flight: of a connection with something to send */
+    MEM_ACCECN,  /* struct accecn: counters of a connection with AccECN */
     MEM_KINDS
 };
 

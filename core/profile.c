@@ -24,6 +24,7 @@ static const struct profile profiles[PROFILES] = {
             .syn_hurry = true,
             .reset_beside = true,
             .listen_synack_reset = true,
+            .accecn_ect_all = true,
         },
     [PROFILE_FREEBSD] =
         {

@@ -37,6 +37,7 @@ struct profile {
     bool fin_with_acks;       /* acknowledgments repeat our FIN until it is acknowledged */
     bool reset_beside;        /* a reset also counts at a FIN's number, or behind what is early */
     bool keep_always;         /* keepalive for every connection */
+    bool accecn_ect_all;      /* with AccECN all segments have ECT, not new data alone */
 };
 
 /* The row of the profile that is set. */

@@ -30,6 +30,7 @@
 #include "sock_priv.h"
 #include "sock_side.h"
 #include "tcp.h"
+#include "tcp_accecn.h"
 #include "tcp_flight.h"
 #include "udp.h"
 
@@ -106,6 +107,7 @@ struct stack *stack_init(void *base, void *at, size_t size_max, const struct sta
         [MEM_MD5] = tcp_md5_key_size(),
         [MEM_REQ] = sizeof(struct tcp_req),
         [MEM_FLIGHT] = sizeof(struct tcp_flight),
+        [MEM_ACCECN] = sizeof(struct accecn),
     };
     st->mem = mem_init(base, (uint8_t *)at + own + ring, size_max, sizes, cfg->mem_limit, env);
     if (!st->mem || demux_init(st, env) != 0 || tcp_req_init(st, env) != 0) {
@@ -445,6 +447,7 @@ void stack_recover(struct stack *st, struct env *env)
     tcp_rebuild_all(st, env);
     tcp_mark_rebuild(st);
     tcp_md5_rebuild(st);
+    accecn_rebuild(st);
     udp_rebuild(st, env);
     mem_rebuild_end(st->mem);
 

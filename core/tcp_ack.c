@@ -56,6 +56,7 @@ static void ack_record(struct tcp *c, struct tcp_acked *a, nsec now, nsec *oldes
     a->acked += r->segs;
     if (!(r->flags & TXR_SACKED)) {
         a->delivered += r->segs;
+        a->delivered_bytes += seq_dist(r->from, r->to);
     }
     if (r->flags & TXR_EVER) {
         a->retrans_acked = true;
@@ -91,7 +92,10 @@ static void clean_queue(struct tcp *c, struct tcp_acked *a, seq ack, nsec now)
         if (!(r->flags & TXR_SACKED)) {
             tcp_rate_delivered(&c->fl->rate, &a->rate, &r->rate, r->at, ack, r->flags & TXR_EVER);
         }
-        a->delivered += r->flags & TXR_SACKED ? 0 : r->segs - keep;
+        if (!(r->flags & TXR_SACKED)) {
+            a->delivered += r->segs - keep;
+            a->delivered_bytes += seq_dist(r->from, ack);
+        }
         if (r->flags & TXR_EVER) {
             a->retrans_acked = true;
         } else if (!(r->flags & TXR_SACKED)) {
@@ -148,9 +152,13 @@ static void take_rtt(struct stack *st, struct tcp *c, struct tcp_acked *a,
     }
 }
 
-/* RFC 5681 2: what a duplicate acknowledgment is. */
+/* RFC 5681 2: what a duplicate acknowledgment is. RFC 9768 3.2.2.5.1: without SACK blocks it may be
+ * one that feeds back marks of ours. */
 static bool is_duplicate(const struct tcp *c, const struct tcp_seg *seg, bool window_moved)
 {
+    if (c->ecn_mode == ECN_ACCURATE && c->sack_ok && !seg->nsack) {
+        return false;
+    }
     return seq_eq(seg->ack, c->snd.una) && seg->len == 0 && !window_moved && c->fl->tx.n &&
            !(seg->flags & (TCP_SYN | TCP_FIN));
 }
@@ -197,14 +205,18 @@ static void settle(struct stack *st, struct env *env, struct tcp *c, const struc
 
 /* RFC 7323 4.3: the timestamp to echo is that of the segment that holds the last byte
  * acknowledged. Only now: a segment with an acknowledgment that nobody would send (RFC 5961 5.2)
- * must not lock the peer out by PAWS. */
-static void take_timestamp(struct tcp *c, const struct tcp_seg *seg, nsec now)
+ * must not lock the peer out by PAWS. Returns whether it is newer than the last. */
+static bool take_timestamp(struct tcp *c, const struct tcp_seg *seg, nsec now)
 {
+    bool newer = (int32_t)(seg->ts_val - c->ts_recent) > 0;
+
     if (c->ts_ok && seg->has_ts && seq_leq(seg->seq, c->rcv.wup) &&
         (int32_t)(seg->ts_val - c->ts_recent) >= 0) {
         c->ts_recent = seg->ts_val;
         c->ts_recent_at = now;
+        return newer;
     }
+    return false;
 }
 
 bool tcp_ack_in(struct stack *st, struct env *env, struct tcp *c, const struct tcp_seg *seg,
@@ -214,13 +226,12 @@ bool tcp_ack_in(struct stack *st, struct env *env, struct tcp *c, const struct t
         *why = DROP_TCP_ACK;
         return false;
     }
-    take_timestamp(c, seg, env->now);
+    bool newer = take_timestamp(c, seg, env->now);
     struct tcp_acked a = {
         .prior_una = c->snd.una,
         .reord = c->snd.nxt,
         .prior_inflight = tcp_inflight(c),
         .ts_ecr = seg->has_ts ? seg->ts_ecr : 0,
-        .ece = tcp_ecn_echo(c, seg),
         .cwnd_limited =
             c->cwnd_limited || (tcp_cc_in_slow_start(&c->cc) && c->cc.cwnd < 2 * c->fl->max_out),
     };
@@ -244,6 +255,7 @@ bool tcp_ack_in(struct stack *st, struct env *env, struct tcp *c, const struct t
         if (seg->nsack) { /* RFC 2883 4: what came twice, told after all is acknowledged */
             tcp_loss_sack(st, env, c, seg, &a);
         }
+        tcp_ecn_feedback(c, seg, &a, newer);
         if (tcp_due(c, TT_PERSIST) != NEVER) { /* Linux, not RFC: an answer starts the time anew */
             tcp_timer_clear(st, env, c, TT_PERSIST);
             tcp_arm_persist(st, env, c);
@@ -269,7 +281,7 @@ bool tcp_ack_in(struct stack *st, struct env *env, struct tcp *c, const struct t
         tcp_mtu_probe_acked(st, c);
     }
     take_rtt(st, c, &a, seg, env->now);
-    c->info.delivered_ce += a.ece ? a.delivered : 0;
+    tcp_ecn_feedback(c, seg, &a, newer);
     tcp_loss_ack(st, env, c, &a);
     if (UNLIKELY(c->fl->rto_since) && c->ca_state != CA_LOSS) {
         tcp_rto_over(st, env, c);

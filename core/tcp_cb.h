@@ -23,6 +23,7 @@
 #include "sock_side.h"
 #include "stack.h"
 #include "tcp.h"
+#include "tcp_accecn.h"
 #include "tcp_cc.h"
 #include "tcp_ecn.h"
 #include "tcp_flight.h"
@@ -93,7 +94,7 @@ struct tcp {
     bool inq_opt      : 1;
 
     /* ECN (tcp_ecn.c) */
-    bool ecn_ok         : 1; /* agreed, as in RFC 3168; before that, asked for */
+    uint8_t ecn_mode    : 2; /* enum ecn_mode */
     bool ecn_seen       : 1; /* the peer has sent with ECT */
     bool ecn_demand_cwr : 1; /* congestion was marked: ECE until CWR comes */
     bool ecn_queue_cwr  : 1; /* our window fell: CWR with the next new data */
@@ -217,6 +218,7 @@ struct tcp {
     struct tcp *parent;          /* of a listener's child */
     struct tcp *q_next, *q_prev; /* among the parent's accept queue */
     struct tfo_listener *fo;     /* owned; NULL: it has none */
+    struct accecn *accecn;       /* owned; while ecn_mode is ECN_ACCURATE or ECN_ASKED */
 
     nsec due[TT_COUNT - FLIGHT_TIMERS]; /* tcp_due */
     struct timer timer;                 /* at the earliest of them */
@@ -352,6 +354,8 @@ static inline nsec tcp_rto(const struct stack *st, const struct tcp *c)
     }
     return nsec_min(rto + (nsec)st->knobs.user_rto_slop_ms * MSEC, max);
 }
+
+struct tcp_acked;
 
 /* ---- tcp_state.c */
 
@@ -519,7 +523,6 @@ bool tcp_ack_in(struct stack *st, struct env *env, struct tcp *c, const struct t
 /* ---- tcp_cwnd.c */
 /* Begins congestion control anew, with an initial window of cwnd segments. */
 void tcp_cc_start(const struct stack *st, struct tcp *c, uint8_t algo, uint32_t cwnd, nsec now);
-struct tcp_acked;
 /* An acknowledgment was taken in, what it says about loss too: rate sample, window, pacing rate. */
 void tcp_cc_acked(struct stack *st, const struct env *env, struct tcp *c, struct tcp_acked *a);
 /* A record is marked lost. */
@@ -550,16 +553,18 @@ struct tcp_acked { /* what one acknowledgment told */
     uint32_t acked_bytes;
     uint32_t sacked;    /* segments newly reported by SACK */
     uint32_t delivered; /* both */
-    seq reord;          /* the first byte that arrived behind later ones; SND.NXT: none */
-    nsec rtt;           /* sample, 0: none */
-    uint32_t ts_ecr;    /* of the segment; 0: none */
+    uint32_t delivered_bytes;
+    seq reord;       /* the first byte that arrived behind later ones; SND.NXT: none */
+    nsec rtt;        /* sample, 0: none */
+    uint32_t ts_ecr; /* of the segment; 0: none */
     uint32_t newly_lost;
     bool dup;           /* a duplicate acknowledgment, RFC 5681 2 */
     bool new_data;      /* SND.UNA moved */
     bool retrans_acked; /* something that had been sent again was acknowledged */
     bool orig_acked;    /* data that was never sent again was acknowledged or SACKed */
     bool dsack;
-    bool ece;
+    bool ece;        /* it tells of congestion by ECN */
+    uint32_t marked; /* AccECN: packets that met it */
     bool reneged;
     bool mtu_probe; /* a probe of the path's MTU */
     uint32_t prior_inflight;

@@ -7,7 +7,7 @@
  *
  * i being an index into a table of four MSS values. Where the peer has timestamps, the low six bits
  * of ours tell the rest: its window scale (15: none), SACK and ECN; without them there is no such
- * option. The acknowledgment gives all of it back: the minute must be this one or the last, and
+ * option. AccECN the acknowledgment's own flags tell (RFC 9768 5.1). The acknowledgment gives all of it back: the minute must be this one or the last, and
  * one i must fit. Linux adds i to the hash and does not hash the bits: there the peer may change
  * what was agreed. A guess succeeds once in two million times.
  *
@@ -57,8 +57,8 @@ static const uint16_t *table_of(const struct flow *f)
 
 static uint32_t ts_bits(const struct tcp_req *r)
 {
-    uint32_t bits =
-        (r->ws_ok ? r->wscale : TS_WSCALE) | (r->sack_ok ? TS_SACK : 0) | (r->ecn_ok ? TS_ECN : 0);
+    uint32_t bits = (r->ws_ok ? r->wscale : TS_WSCALE) | (r->sack_ok ? TS_SACK : 0) |
+                    (r->ecn_mode == ECN_CLASSIC ? TS_ECN : 0);
 
     return r->ts_ok ? bits : TS_ABSENT;
 }
@@ -81,8 +81,9 @@ void tcp_cookie_make(struct stack *st, struct env *env, struct tcp_req *r)
     r->mss = mss[i];
     r->cookie = true;
     if (!r->ts_ok) {
-        r->sack_ok = r->ws_ok = r->ecn_ok = false;
+        r->sack_ok = r->ws_ok = false;
         r->wscale = 0;
+        r->ecn_mode = r->ecn_mode == ECN_CLASSIC ? ECN_OFF : r->ecn_mode;
     }
     uint32_t data = hash(st, &r->flow, minute, told(i, ts_bits(r))) & DATA_MASK;
     r->iss = seq_of(hash(st, &r->flow, 0, 0) + r->irs.v + (minute << DATA_BITS) + data);
@@ -116,13 +117,14 @@ static uint32_t open_cookie(struct stack *st, struct env *env, const struct tcp_
 static bool open_ts(const struct stack *st, const struct tcp_seg *seg, struct tcp_req *r)
 {
     if (!seg->has_ts) {
+        tcp_ecn_cookie(st, r, seg, false);
         return true;
     }
     uint32_t bits = seg->ts_ecr - isn_ts_offset(st->ts_secret, &r->flow);
     r->ts_ok = true;
     r->ts_recent = seg->ts_val;
     r->sack_ok = bits & TS_SACK;
-    r->ecn_ok = bits & TS_ECN;
+    tcp_ecn_cookie(st, r, seg, bits & TS_ECN);
     r->ws_ok = (bits & TS_WSCALE) != TS_WSCALE;
     r->wscale = r->ws_ok ? bits & TS_WSCALE : 0;
     return st->knobs.tcp_timestamps && (st->knobs.tcp_sack || !r->sack_ok) &&

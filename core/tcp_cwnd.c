@@ -78,7 +78,9 @@ void tcp_cc_acked(struct stack *st, const struct env *env, struct tcp *c, struct
         .ca_state = c->ca_state,
         .ece = a->ece,
         .cwnd_limited = a->cwnd_limited,
-        .marked = a->ece ? a->delivered : 0,
+        .marked = c->ecn_mode == ECN_ACCURATE ? a->marked
+                  : a->ece                    ? a->delivered
+                                              : 0,
         .burst = tcp_tso_segs(st, c, c->snd.mss, 64000),
         .rate = &a->rate,
         .total = &c->rate,

@@ -53,7 +53,7 @@ static void take_syn(struct stack *st, struct env *env, struct tcp *c, const str
         c->ts_recent = seg->ts_val;
         c->ts_recent_at = env->now;
     }
-    tcp_ecn_answer(c, seg);
+    tcp_ecn_answer(st, c, seg);
     c->snd.wl1 = seg->seq;
     c->snd.wnd = c->snd.wnd_max = seg->wnd;
     tcp_mtu_open(st, env, c);
@@ -94,8 +94,8 @@ void tcp_established(struct stack *st, struct env *env, struct tcp *c)
         tfo_left(st, env, c, false);
         return;
     }
-    if (c->info.total_retrans > 1) {
-        iw = 1; /* RFC 5681 3.1: the SYN was lost more than once */
+    if (c->info.total_retrans > 1 || tcp_ecn_syn_marked(c)) {
+        iw = 1; /* RFC 5681 3.1: the SYN was lost more than once; RFC 9768 3.2.2.2: or marked */
     }
     tcp_cc_start(st, c, c->cc.algo, iw, env->now);
     c->snd_at = c->rcv_at = env->now;
@@ -147,6 +147,7 @@ static void strip_syn(struct tcp_seg *seg)
 {
     seg->seq = seq_add(seg->seq, 1);
     seg->flags &= (uint16_t)~TCP_SYN;
+    seg->was_syn = true;
     if (seg->up < 2) {
         seg->flags &= (uint16_t)~TCP_URG; /* it named the SYN itself */
     } else {
@@ -192,7 +193,9 @@ static enum drop in_syn_sent(struct stack *st, struct env *env, struct tcp *c,
         syn_acked(st, env, c);
         tcp_established(st, env, c);
         sock_notify(st, &c->s, LX_POLLOUT | LX_POLLWRNORM);
-        tcp_want_ack(st, c, TX_ACK);
+        if (!tcp_ecn_reflect(st, env, c, TX_ACK)) {
+            tcp_want_ack(st, c, TX_ACK);
+        }
         bool text = !(c->syn_fastopen || c->syn_data) || tfo_synack(st, env, c, seg);
         if (UNLIKELY(c->s.side != NULL)) {
             tcp_mark_acked(st, env, c); /* what went with the SYN */
@@ -312,8 +315,34 @@ static bool in_window(const struct tcp *c, const struct tcp_seg *seg)
     return seq_geq(end, c->rcv.wup) && seq_leq(seg->seq, edge);
 }
 
+/* RFC 5961 4.2. A SYN-ACK that comes once more is told its codepoint: RFC 9768 3.2.2.1. */
+static void challenge_syn(struct stack *st, struct env *env, struct tcp *c,
+                          const struct tcp_seg *seg)
+{
+    bool answer = seg->flags & TCP_ACK && !c->passive && seq_eq(seg->seq, c->irs) &&
+                  seq_eq(seg->ack, seq_add(c->iss, 1));
+
+    if (!answer || !tcp_ecn_syn_again(st, c, seg) || !tcp_ecn_reflect(st, env, c, TX_CHALLENGE)) {
+        tcp_challenge(st, env, c, TX_CHALLENGE);
+    }
+}
+
+/* The SYN of an opening that goes on has come again: our answer was lost. */
+static enum drop syn_again(struct stack *st, struct env *env, struct tcp *c,
+                           const struct ip_hdr *ip, const struct tcp_seg *seg)
+{
+    if (!tcp_ecn_syn_again(st, c, seg)) {
+        tcp_reply_rst(st, env, ip, seg);
+        tcp_done(st, env, c, ERR_CONNRESET);
+        return DROP_TCP_SYN;
+    }
+    c->info.total_retrans++;
+    tcp_send_syn(st, env, c, TX_SYNACK);
+    return DROP_TCP_WINDOW;
+}
+
 static enum drop check_seq(struct stack *st, struct env *env, struct tcp *c,
-                           const struct tcp_seg *seg)
+                           const struct ip_hdr *ip, const struct tcp_seg *seg)
 {
     enum drop why = check_paws(st, env, c, seg);
     if (why != DROP_NONE || in_window(c, seg) ||
@@ -324,7 +353,7 @@ static enum drop check_seq(struct stack *st, struct env *env, struct tcp *c,
         return DROP_TCP_RST;
     }
     if (seg->flags & TCP_SYN && !(c->state == TCP_SYN_RCVD && seq_eq(seg->seq, c->irs))) {
-        tcp_challenge(st, env, c, TX_CHALLENGE);
+        challenge_syn(st, env, c, seg);
         return DROP_TCP_SYN;
     }
     if (seg->len && seq_lt(seg->seq, c->rcv.nxt)) {
@@ -332,8 +361,7 @@ static enum drop check_seq(struct stack *st, struct env *env, struct tcp *c,
         tcp_rcv_dsack(st, env, c, seg->seq, seq_min(seq_add(seg->seq, seg->len), c->rcv.nxt));
         tcp_send_ack(st, env, c, TX_DUPACK);
     } else if (c->state == TCP_SYN_RCVD && seg->flags & TCP_SYN) {
-        c->info.total_retrans++;
-        tcp_send_syn(st, env, c, TX_SYNACK); /* the peer's SYN again: our answer was lost */
+        return syn_again(st, env, c, ip, seg);
     } else {
         tcp_challenge(st, env, c, TX_DUPACK);
     }
@@ -373,6 +401,7 @@ static enum drop ack_syn_rcvd(struct stack *st, struct env *env, struct tcp *c,
     }
     tcp_listen_complete(st, c);
     syn_acked(st, env, c);
+    tcp_ecn_opened(st, c, seg);
     c->snd.wnd = (uint32_t)seg->wnd << c->snd_scale;
     c->snd.wnd_max = c->passive ? c->snd.wnd : max_u32(c->snd.wnd_max, c->snd.wnd);
     c->snd.wl1 = seg->seq;
@@ -525,7 +554,7 @@ static enum drop in_synchronized(struct stack *st, struct env *env, struct tcp *
 {
     bool gone = false;
 
-    enum drop why = check_seq(st, env, c, seg); /* first */
+    enum drop why = check_seq(st, env, c, ip, seg); /* first */
     if (why != DROP_NONE) {
         return why;
     }
@@ -540,11 +569,16 @@ static enum drop in_synchronized(struct stack *st, struct env *env, struct tcp *
             tcp_send_rst(st, env, c);
             tcp_done(st, env, c, ERR_CONNRESET);
         } else {
-            tcp_challenge(st, env, c, TX_CHALLENGE); /* RFC 5961 4.2 */
+            challenge_syn(st, env, c, seg);
         }
         return DROP_TCP_SYN;
     }
     if (seg->flags & TCP_SYN) { /* a simultaneous open's SYN,ACK, or the SYN once more */
+        if (!tcp_ecn_syn_again(st, c, seg)) {
+            tcp_reply_rst(st, env, ip, seg);
+            tcp_done(st, env, c, ERR_CONNRESET);
+            return DROP_TCP_SYN;
+        }
         tcp_rcv_dsack(st, env, c, seg->seq, seq_add(seg->seq, 1));
         strip_syn(seg);
         if (!(seg->flags & TCP_ACK)) {
@@ -557,6 +591,7 @@ static enum drop in_synchronized(struct stack *st, struct env *env, struct tcp *
     if (why != DROP_NONE || gone) {
         return why;
     }
+    tcp_ecn_arrived(st, c, seg);
     if (nobody_reads(c, seg)) {
         st->stats.TcpAbortOnData++;
         tcp_reply_rst(st, env, ip, seg);

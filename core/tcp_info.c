@@ -89,7 +89,7 @@ static uint32_t usec(nsec t)
 static uint8_t info_options(const struct tcp *c)
 {
     return (uint8_t)((c->ts_ok ? LX_TCPI_OPT_TIMESTAMPS : 0) | (c->sack_ok ? LX_TCPI_OPT_SACK : 0) |
-                     (c->ws_ok ? LX_TCPI_OPT_WSCALE : 0) | (c->ecn_ok ? LX_TCPI_OPT_ECN : 0) |
+                     (c->ws_ok ? LX_TCPI_OPT_WSCALE : 0) | (c->ecn_mode ? LX_TCPI_OPT_ECN : 0) |
                      (c->ecn_seen ? LX_TCPI_OPT_ECN_SEEN : 0) |
                      (c->syn_data_acked ? LX_TCPI_OPT_SYN_DATA : 0));
 }
@@ -189,6 +189,7 @@ void tcp_fill_info(const struct stack *st, const struct tcp *c, struct lx_tcp_in
     i->tcpi_snd_wscale = c->snd_scale & 15u;
     i->tcpi_rcv_wscale = c->rcv_scale & 15u;
     i->tcpi_fastopen_client_fail = c->fastopen_client_fail & 3u;
+    i->tcpi_ecn_mode = c->ecn_mode;
     i->tcpi_rto = usec(tcp_rto(st, c));
     i->tcpi_ato = usec(c->ato_ns);
     info_send(st, c, i, now);

@@ -118,7 +118,6 @@ static void open_child(struct stack *st, struct env *env, struct tcp *c, const s
     c->sack_ok = r->sack_ok;
     c->ws_ok = r->ws_ok;
     c->snd_scale = r->wscale;
-    c->ecn_ok = r->ecn_ok;
     tcp_open_mss(st, c);
     tcp_mtu_open(st, env, c);
     tcp_rcv_init(st, c);
@@ -209,7 +208,8 @@ static struct tcp *make_child(struct stack *st, struct env *env, const struct tc
     open_child(st, env, c, r);
     c->parent = r->parent;
     c->half_open = true;
-    if (tcp_flight_push(st, env, c, c->iss, c->snd.nxt, segs, sent)) {
+    if (!tcp_ecn_child(st, env, c, r) ||
+        tcp_flight_push(st, env, c, c->iss, c->snd.nxt, segs, sent)) {
         tcp_done(st, env, c, ERR_NOBUFS);
         st->touching2 = NULL;
         return NULL;

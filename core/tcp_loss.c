@@ -106,6 +106,7 @@ static void sack_record(struct tcp *c, struct tx_rec *r, struct tcp_acked *a, ns
     txq_set(&c->fl->tx, r, TXR_SACKED);
     a->sacked += r->segs;
     a->delivered += r->segs;
+    a->delivered_bytes += seq_dist(r->from, r->to);
     *high = seq_max(*high, r->to);
 }
 

@@ -43,7 +43,7 @@ static uint32_t header_len(const struct tcp *c)
 /* Options that every segment has. */
 static uint32_t always(const struct tcp *c)
 {
-    return (c->ts_ok ? 12u : 0) + (c->md5 ? TCP_MD5_OPT : 0);
+    return (c->ts_ok ? 12u : 0) + (c->md5 ? TCP_MD5_OPT : 0) + (c->accecn ? c->accecn->reserve : 0);
 }
 
 /* Payload of a segment in a packet of `mtu` bytes. */

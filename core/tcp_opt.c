@@ -295,6 +295,9 @@ int tcp_getopt(struct stack *st, struct env *env, struct sock *s, int name, void
     if (name == LX_TCP_INFO) {
         struct lx_tcp_info info;
         tcp_fill_info(st, c, &info, env->now);
+        if (c->accecn) {
+            accecn_info(c, &info);
+        }
         return give(val, len, &info, sizeof info);
     }
     if (name == LX_TCP_CONGESTION) {

@@ -207,6 +207,7 @@ static void forget_blocks(struct tcp *c)
 void tcp_rcv_dsack(struct stack *st, struct env *env, struct tcp *c, seq from, seq to)
 {
     if (c->sack_ok && st->knobs.tcp_dsack && tcp_flight_get(st, env, c)) {
+        tcp_ecn_repeated(c, from);
         c->fl->dsack = (struct sack_block){from, to};
         c->fl->has_dsack = true;
         st->stats.TcpDsackSent++;

@@ -187,7 +187,7 @@ void tcp_req_fill(struct stack *st, struct tcp_req *r, struct tcp *l, const stru
     }
     r->ws_ok = seg->has_wscale && st->knobs.tcp_window_scaling;
     r->wscale = r->ws_ok ? seg->wscale : 0;
-    r->ecn_ok = tcp_ecn_request(st, l, seg);
+    tcp_ecn_request(st, l, seg, r);
 }
 
 struct tcp_req *tcp_req_keep(struct stack *st, struct env *env, const struct tcp_req *from)
@@ -315,7 +315,7 @@ void tcp_req_synack(struct stack *st, struct env *env, const struct tcp_req *r, 
     uint16_t mss;
     struct tcp_offer offer = offer_of(st, r, &mss);
     struct tcp_seg seg = {
-        .flags = TCP_SYN | TCP_ACK | (r->ecn_ok ? TCP_ECE : 0),
+        .flags = TCP_SYN | TCP_ACK,
         .seq = r->iss,
         .wnd = (uint16_t)min_u32(offer.lim, 65535u),
         .has_mss = true,
@@ -328,12 +328,16 @@ void tcp_req_synack(struct stack *st, struct env *env, const struct tcp_req *r, 
     if (fo) {
         seg.fo = *fo;
     }
+    seg.has_ts = r->ts_ok;
+    seg.sign = tcp_md5_for_reply(&r->parent->s, &r->flow.raddr) != NULL;
+    tcp_ecn_synack(st, r, &seg);
     emit(st, env, r, &seg, why);
 }
 
 static void again(struct stack *st, struct env *env, struct tcp_req *r, enum tx_reason why)
 {
     r->again = true;
+    tcp_ecn_synack_again(r);
     st->stats.TcpRetransSegs++;
     tcp_req_synack(st, env, r, why, NULL);
 }
@@ -475,6 +479,12 @@ static enum drop in_req(struct stack *st, struct env *env, struct tcp_req *r,
     uint16_t what = seg->flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN);
 
     if (what == TCP_SYN && seq_eq(seg->seq, r->irs) && !old) { /* our answer was lost */
+        if (!tcp_ecn_request_again(st, r, seg)) {
+            tcp_reply_rst(st, env, ip, seg);
+            st->stats.TcpAttemptFails++;
+            tcp_req_drop(st, r);
+            return DROP_TCP_SYN;
+        }
         if (may_answer(st, env, r)) {
             wait_end(st, r);
             wait_begin(st, env, r);

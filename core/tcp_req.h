@@ -46,13 +46,15 @@ struct tcp_req {
     uint16_t wnd;    /* of its SYN */
     uint8_t wscale;
     uint8_t timeouts; /* how often its time was over */
-    bool ts_ok   : 1;
-    bool sack_ok : 1;
-    bool ws_ok   : 1;
-    bool ecn_ok  : 1;
-    bool acked   : 1; /* the handshake is over, but the connection has to wait */
-    bool again   : 1; /* the SYN-ACK was sent again: no round-trip time */
-    bool cookie  : 1; /* made from a cookie: it is in no table */
+    bool ts_ok       : 1;
+    bool sack_ok     : 1;
+    bool ws_ok       : 1;
+    uint8_t ecn_mode : 2; /* enum ecn_mode */
+    uint8_t syn_ect  : 2; /* codepoint of the SYN that came last */
+    uint8_t ace_fail : 2; /* ACCECN_ACE_FAIL_* */
+    bool acked       : 1; /* the handshake is over, but the connection has to wait */
+    bool again       : 1; /* the SYN-ACK was sent again: no round-trip time */
+    bool cookie      : 1; /* made from a cookie: it is in no table */
 };
 
 /* Of a stack. An index, but for the objects themselves. */

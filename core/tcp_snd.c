@@ -102,7 +102,8 @@ static int xmit(struct stack *st, struct env *env, struct tcp *c, struct tcp_seg
         tcp_urg_header(c, seg);
     }
     seg->sign = c->md5;
-    uint8_t ecn = tcp_ecn_out(c, seg, why);
+    uint32_t nsack = seg->nsack;
+    uint8_t ecn = tcp_ecn_out(st, env, c, seg, why);
     p.hdr_len = (uint16_t)(p.hdr_len + tcp_seg_build(seg, th));
     p.csum_offset = offsetof(struct tcp_hdr, csum); /* MUST-2 */
     p.reason = (uint16_t)why;
@@ -115,8 +116,8 @@ static int xmit(struct stack *st, struct env *env, struct tcp *c, struct tcp_seg
         p.nspan = (uint8_t)ring_spans(&c->sq, tcp_sq_off(c, data), seg->len, p.span);
         if (why == TX_MTU) {
             mss = seg->len; /* the probe goes whole */
-        } else if (seg->nsack) {
-            mss -= tcp_opt_len(false, seg->nsack);
+        } else if (nsack) { /* as tcp_current_mss; AccECN's option may have taken a block's place */
+            mss -= tcp_opt_len(false, nsack);
         }
         p.gso_size = seg->len > mss ? (uint16_t)mss : 0;
     }
@@ -235,7 +236,9 @@ void tcp_send_syn_with(struct stack *st, struct env *env, struct tcp *c, enum tx
     if (fo) {
         seg.fo = *fo;
     }
-    seg.flags |= tcp_ecn_syn(st, c, answer, why != TX_SYN);
+    seg.has_ts = c->ts_ok;
+    seg.sign = c->md5;
+    tcp_ecn_syn(st, env, c, &seg, why != TX_SYN && (why != TX_SYNACK || c->info.total_retrans));
     xmit(st, env, c, &seg, why);
     c->info.segs_out -= answer && c->passive; /* Linux, not RFC 4898: a request, not a socket yet */
 }
@@ -354,7 +357,7 @@ static uint32_t window_left(const struct tcp *c)
 
 uint32_t tcp_gso_most(const struct stack *st, const struct tcp *c, uint32_t mss)
 {
-    if (UNLIKELY(tcp_urg_mode(c) || c->md5)) {
+    if (UNLIKELY(tcp_urg_mode(c) || c->md5 || tcp_ecn_one_by_one(c))) {
         return mss;
     }
     if (st->caps & LINK_BIG4 && !is_v6(c)) {
@@ -551,6 +554,7 @@ void tcp_push(struct stack *st, struct env *env, struct tcp *c, enum push how)
         return;
     }
     tcp_mtu_follow(st, c);
+    tcp_ecn_follow(st, c);
     if (c->fl->tx.lost) {
         tcp_loss_resend(st, env, c);
     }
@@ -614,6 +618,7 @@ int tcp_resend(struct stack *st, struct env *env, struct tcp *c, uint32_t i, enu
     struct tcp_seg seg = {.flags = TCP_ACK, .seq = r->from, .len = seq_dist(r->from, r->to)};
 
     tcp_mtu_follow(st, c);
+    tcp_ecn_follow(st, c);
     tcp_mtu_recount(c, i);
     if (c->mtu.probe) {
         tcp_mtu_inconclusive(c);

@@ -30,6 +30,7 @@
  *   I5  LISTEN, CLOSED and TIME-WAIT hold no data; LISTEN is in no connection table.
  *   I6  something in flight has a timer that will send it again.
  *   I7  what is unsent or in flight is noted in the connection's own tcp_flight.
+ *   I8  a connection in AccECN mode, or asking for it, has its counters (RFC 9768 3.2).
  */
 #include "tcp_cb.h"
 
@@ -151,6 +152,9 @@ const char *tcp_check(const struct stack *st, const struct sock *s)
     }
     if (!bad && (c->state == TCP_LISTEN || c->state == TCP_CLOSED) && (c->sq.data || c->fl->tx.n)) {
         bad = "I5: a closed connection holds data to send";
+    }
+    if (!bad && c->ecn_mode >= ECN_ACCURATE && (!c->accecn || c->accecn->owner != c)) {
+        bad = "I8: AccECN without its counters";
     }
     if (!bad && c->state == TCP_LISTEN && s->in_conn) {
         bad = "I5: a listener among the connections";

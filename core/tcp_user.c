@@ -193,6 +193,7 @@ int tcp_disconnect(struct stack *st, struct env *env, struct sock *s)
     leave_flush_list(st, c);
     sock_forget_peer(st, s);
     tcp_urg_reset(c);
+    tcp_ecn_free(st, c);
     s->rcv_shut = s->snd_shut = false;
     s->err = alive ? ERR_CONNRESET : ERR_OK; /* Linux, not RFC */
     reset_block(st, env, c);
@@ -437,6 +438,7 @@ static void free_block(struct stack *st, struct tcp *c)
     leave_flush_list(st, c);
     tcp_listen_forget(st, c);
     tfo_free(st, c);
+    tcp_ecn_free(st, c);
     sock_free(st, &c->s);
 }
 

@@ -26,6 +26,8 @@ enum {
     OPT_TS = 8,
     OPT_MD5 = 19, /* RFC 2385 */
     OPT_FO = 34,
+    OPT_ACCECN0 = 172, /* RFC 9768 3.2.3 */
+    OPT_ACCECN1 = 174,
     OPT_EXP = 254,
 };
 
@@ -75,6 +77,17 @@ static void parse_fastopen(struct tcp_seg *s, struct rd *body, bool exp)
     }
 }
 
+/* RFC 9768 3.2.3: whole counters, whatever the length; the rest is padding. 3.2.3.2.1: on a SYN it is
+ * nothing. */
+static void parse_accecn(struct tcp_seg *s, struct rd *body, bool order1)
+{
+    s->accecn = (struct accecn_opt){.here = true, .order1 = order1};
+    while (rd_left(body) >= 3 && s->accecn.n < 3) {
+        uint32_t high = rd_u8(body);
+        s->accecn.v[s->accecn.n++] = high << 16 | rd_u16(body);
+    }
+}
+
 /* One option's body; a wrong length makes it unknown. MSS, WSCALE and SACK-permitted count only
  * on a SYN. */
 static void parse_option(struct tcp_seg *s, uint8_t kind, struct rd *body)
@@ -99,6 +112,8 @@ static void parse_option(struct tcp_seg *s, uint8_t kind, struct rd *body)
         parse_sack(s, body);
     } else if (kind == OPT_MD5 && n == 16) {
         s->md5 = rd_bytes(body, n);
+    } else if ((kind == OPT_ACCECN0 || kind == OPT_ACCECN1) && !(syn && !(s->flags & TCP_ACK))) {
+        parse_accecn(s, body, kind == OPT_ACCECN1);
     } else if (kind == OPT_FO && syn) {
         parse_fastopen(s, body, false);
     } else if (kind == OPT_EXP && n >= 2 && syn && rd_u16(body) == FO_EXP_ID) {
@@ -153,6 +168,8 @@ enum drop tcp_seg_parse(struct tcp_seg *s, const uint8_t *p, size_t len)
     s->nsack = 0;
     s->md5 = NULL;
     s->fo.here = false;
+    s->accecn.here = false;
+    s->was_syn = false;
 
     if (hdr_len == 32 && memcmp(p + 20, ts_layout, 4) == 0) {
         s->ts_val = get32(p + 24);
@@ -196,10 +213,33 @@ static uint8_t *build_fastopen(uint8_t *p, const struct tfo_cookie *fo, uint32_t
     return p;
 }
 
+/* NOPs up to where an offset from `from` leaves `rest` of a word. */
+static uint8_t *pad_to(uint8_t *p, const uint8_t *from, uint32_t rest)
+{
+    while ((uint32_t)(p - from) % 4 != rest) {
+        *p++ = OPT_NOP;
+    }
+    return p;
+}
+
+static uint8_t *build_accecn(uint8_t *p, const struct accecn_opt *o)
+{
+    *p++ = o->order1 ? OPT_ACCECN1 : OPT_ACCECN0;
+    *p++ = (uint8_t)(2 + 3 * o->n);
+    for (uint8_t i = 0; i < o->n; i++) {
+        *p++ = (uint8_t)(o->v[i] >> 16);
+        *p++ = (uint8_t)(o->v[i] >> 8);
+        *p++ = (uint8_t)o->v[i];
+    }
+    return p;
+}
+
 /* MUST-65: the MSS with SYN only, and always (SHLD-5, MAY-3). Linux, not RFC: sackOK takes the
  * place of the two NOPs before the timestamp. */
 static uint8_t *build_syn_options(uint8_t *p, const struct tcp_seg *s)
 {
+    const uint8_t *from = p;
+
     if (s->has_mss) {
         *p++ = OPT_MSS;
         *p++ = 4;
@@ -208,19 +248,22 @@ static uint8_t *build_syn_options(uint8_t *p, const struct tcp_seg *s)
     }
     if (s->has_ts) {
         p = s->has_sack_ok ? build_ts(p, s, OPT_SACK_OK, 2) : build_ts(p, s, OPT_NOP, OPT_NOP);
-    } else if (s->has_sack_ok) {
-        *p++ = OPT_NOP;
-        *p++ = OPT_NOP;
+    }
+    if (s->accecn.here) {
+        p = build_accecn(p, &s->accecn);
+    }
+    if (s->has_sack_ok && !s->has_ts) {
+        p = pad_to(p, from, 2);
         *p++ = OPT_SACK_OK;
         *p++ = 2;
     }
     if (s->has_wscale) {
-        *p++ = OPT_NOP;
+        p = pad_to(p, from, 1);
         *p++ = OPT_WSCALE;
         *p++ = 3;
         *p++ = s->wscale;
     }
-    return p;
+    return pad_to(p, from, 0);
 }
 
 static uint8_t *pad_nop(uint8_t *p, const uint8_t *from, uint32_t ahead, uint32_t to)
@@ -260,20 +303,22 @@ static uint8_t *build_syn_freebsd(uint8_t *p, const struct tcp_seg *s)
         p = put32(p, s->ts_val);
         p = put32(p, s->ts_ecr);
     }
+    if (s->accecn.here) {
+        p = build_accecn(p, &s->accecn);
+    }
     while ((p - from) % 4) {
-        *p++ = OPT_EOL;
+        *p++ = s->fo.here ? OPT_NOP : OPT_EOL; /* Fast Open's comes behind */
     }
     return p;
 }
 
+/* Behind the NOPs, or what stands in their place. */
 static uint8_t *build_sack(uint8_t *p, const struct tcp_seg *s, uint32_t room)
 {
-    uint32_t n = (room - 4) / 8;
+    uint32_t n = (room - 2) / 8;
     if (n > s->nsack) {
         n = s->nsack;
     }
-    *p++ = OPT_NOP;
-    *p++ = OPT_NOP;
     *p++ = OPT_SACK;
     *p++ = (uint8_t)(2 + 8 * n);
     for (uint32_t i = 0; i < n; i++) {
@@ -283,11 +328,54 @@ static uint8_t *build_sack(uint8_t *p, const struct tcp_seg *s, uint32_t room)
     return p;
 }
 
+/* Bytes of a segment's options without AccECN's; *spare: of the NOPs among them, those that can give
+ * way to its end. */
+static uint32_t other_options(const struct tcp_seg *s, uint32_t *spare)
+{
+    uint32_t n = (s->sign ? TCP_MD5_OPT : 0) + (s->has_ts ? 12 : 0);
+
+    if (!(s->flags & TCP_SYN)) {
+        *spare = s->nsack ? 2 : 0;
+        return n + (s->nsack ? 4 + 8u * s->nsack : 0);
+    }
+    *spare = s->syn_layout == SYN_FREEBSD ? 0 : s->has_sack_ok && !s->has_ts ? 2 : s->has_wscale;
+    n += (s->has_mss ? 4u : 0) + (s->has_wscale ? 4u : 0) + (s->has_sack_ok && !s->has_ts ? 4u : 0);
+    if (s->fo.here) {
+        n += ((s->fo.exp ? 4u : 2u) + s->fo.len + 3) & ~3u;
+    }
+    return s->syn_layout == SYN_FREEBSD ? n + 4 : n; /* what aligning may cost */
+}
+
+bool tcp_accecn_fit(struct tcp_seg *s, uint8_t need)
+{
+    uint8_t blocks = s->nsack;
+
+    for (;; s->nsack--) {
+        uint32_t spare;
+        uint32_t others = other_options(s, &spare);
+        for (int n = 3; n >= need; n--) {
+            uint32_t len = 2 + 3 * (uint32_t)n;
+            len = len % 4 <= spare ? len & ~3u : (len + 3) & ~3u;
+            if (others + len <= TCP_HDR_MAX - TCP_HDR_MIN) {
+                s->accecn.n = (uint8_t)n;
+                return true;
+            }
+        }
+        if (need == 0 || s->nsack <= 2) {
+            break; /* RFC 9768 3.2.3.3: two blocks come first */
+        }
+    }
+    s->nsack = blocks;
+    s->accecn.here = false;
+    return false;
+}
+
 /* RFC 9293 3.1, 3.2: every option with its length (MUST-68), whole words (MUST-69), reserved bits
  * zero. */
 uint32_t tcp_seg_build(struct tcp_seg *s, uint8_t *out)
 {
     uint8_t *p = out + TCP_HDR_MIN;
+    const uint8_t *from = p;
 
     if (UNLIKELY(s->sign)) { /* Linux, not RFC: before all others; the digest comes last */
         const uint8_t head[4] = {OPT_NOP, OPT_NOP, OPT_MD5, 18};
@@ -300,12 +388,15 @@ uint32_t tcp_seg_build(struct tcp_seg *s, uint8_t *out)
         if (s->fo.here) {
             p = build_fastopen(p, &s->fo, (uint32_t)(out + TCP_HDR_MAX - p));
         }
-    } else if (s->has_ts) {
-        p = build_ts(p, s, OPT_NOP, OPT_NOP);
+    } else {
+        p = s->has_ts ? build_ts(p, s, OPT_NOP, OPT_NOP) : p;
+        p = s->accecn.here ? build_accecn(p, &s->accecn) : p;
     }
     if (s->nsack) {
+        p = pad_to(p, from, 2);
         p = build_sack(p, s, (uint32_t)(out + TCP_HDR_MAX - p));
     }
+    p = pad_to(p, from, 0);
     s->hdr_len = (uint8_t)(p - out);
 
     struct tcp_hdr h = {

@@ -1,6 +1,6 @@
 /*
  * tcp_wire.h - the TCP header and its options between bytes and struct tcp_seg. RFC 9293 3.1,
- * 3.2; RFC 7323; RFC 2018.
+ * 3.2; RFC 7323; RFC 2018; RFC 9768 3.2.3.
  */
 #ifndef STANDIN_CORE_TCP_WIRE_H
 #define STANDIN_CORE_TCP_WIRE_H
@@ -68,6 +68,14 @@ struct tfo_cookie {
     uint8_t b[TFO_COOKIE_MAX];
 };
 
+/* The AccECN option: counters of 24 bits, in one of two orders. RFC 9768 3.2.3 */
+struct accecn_opt {
+    bool here;
+    bool order1;   /* kind 174: e1b, ceb, e0b; else 172: e0b, ceb, e1b */
+    uint8_t n;     /* counters there are, 0..3 */
+    uint32_t v[3]; /* in their order */
+};
+
 struct rx_place;
 
 /* A segment as a value. As parsed, `data` points into the packet. */
@@ -77,6 +85,7 @@ struct tcp_seg {
     seq seq;
     seq ack;
     uint16_t flags; /* nine bits */
+    bool was_syn;   /* its SYN has been taken off: ECN's flags are no counter (RFC 9768 3.2.2) */
     uint16_t wnd;   /* as on the wire: unscaled */
     uint16_t up;
     const uint8_t *data;
@@ -100,6 +109,7 @@ struct tcp_seg {
     uint32_t ts_ecr;
     struct sack_block sack[TCP_SACK_MAX];
     struct tfo_cookie fo;
+    struct accecn_opt accecn;
 };
 
 /* SEG.LEN of RFC 9293 3.4: with SYN and FIN. */
@@ -121,10 +131,18 @@ enum drop tcp_seg_parse(struct tcp_seg *s, const uint8_t *p, size_t len);
 /*
  * Writes the header and options of `s` (not its data) to out[0..TCP_HDR_MAX), checksum zero. The
  * options stand in Linux's order: a SYN has <mss,sackOK,TS,nop,wscale> with nops where one is
- * missing and FO behind them, others <nop,nop,TS> and <nop,nop,sack ..>. Sets s->hdr_len and
- * returns it. As many SACK blocks as fit are written.
+ * missing and FO behind them, others <nop,nop,TS> and <nop,nop,sack ..>. AccECN's stands behind the
+ * timestamp and ends on what the next one needs, where nops would be. Sets s->hdr_len and returns
+ * it. As many SACK blocks as fit are written.
  */
 uint32_t tcp_seg_build(struct tcp_seg *s, uint8_t *out);
+
+/*
+ * How much of the AccECN option of a segment to be built has room beside its other options: sets
+ * accecn.n, at least `need`, or takes the option away; false then. SACK blocks beyond two give way
+ * to what is needed. RFC 9768 3.2.3.3, the order of trying is Linux's.
+ */
+bool tcp_accecn_fit(struct tcp_seg *s, uint8_t need);
 
 /* Bytes of options a segment without SYN will carry. */
 static inline uint32_t tcp_opt_len(bool ts, uint32_t nsack)

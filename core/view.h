@@ -28,7 +28,7 @@
 /* Copies `len` bytes from an address in the stack's memory. False: not all of them are there. */
 typedef bool view_read_fn(void *ctx, uint64_t addr, void *buf, size_t len);
 
-#define VIEW_MEM_MAX 8192u
+#define VIEW_MEM_MAX 12288u
 #define VIEW_OBJ_MAX 4096u
 
 /* Plain memory of the owner's; nothing needs closing. */

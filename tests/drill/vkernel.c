@@ -284,10 +284,12 @@ uint32_t vk_events(struct vk *vk, struct event *out, uint32_t max)
 static const char *what_is_left(struct vk *vk)
 {
     static const char *const kinds[MEM_KINDS] = {
-        [MEM_TCP] = "TCP sockets",    [MEM_UDP] = "datagram sockets", [MEM_DGRAM] = "datagrams",
-        [MEM_POLLSET] = "pollsets",   [MEM_WATCH] = "watches",        [MEM_FRAG] = "reassemblies",
-        [MEM_SIDE] = "side objects",  [MEM_MARK] = "marks",           [MEM_MD5] = "TCP-MD5 keys",
-        [MEM_MEMBER] = "memberships", [MEM_FLIGHT] = "flights",
+        [MEM_TCP] = "TCP sockets",   [MEM_UDP] = "datagram sockets",
+        [MEM_DGRAM] = "datagrams",   [MEM_POLLSET] = "pollsets",
+        [MEM_WATCH] = "watches",     [MEM_FRAG] = "reassemblies",
+        [MEM_SIDE] = "side objects", [MEM_MARK] = "marks",
+        [MEM_MD5] = "TCP-MD5 keys",  [MEM_MEMBER] = "memberships",
+        [MEM_FLIGHT] = "flights",    [MEM_ACCECN] = "AccECN counters",
     };
     struct mem_use use = mem_use(vk->st->mem);
     for (int k = MEM_NONE + 1; k < MEM_KINDS; k++) {

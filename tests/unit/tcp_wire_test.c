@@ -122,13 +122,84 @@ static void options_where_they_belong(void **state)
     assert_false(s.has_wscale || s.has_mss || s.has_sack_ok);
 }
 
+/* RFC 9768 3.2.3: both orders, every length, beside every set of other options: there and back, never
+ * more than 40 bytes, and the counters that are needed or none. */
+static void accecn_options(void **state)
+{
+    (void)state;
+    for (unsigned bits = 0; bits < 256; bits++) {
+        for (uint8_t need = 0; need <= 3; need++) {
+            bool syn = bits & 1;
+            struct tcp_seg s = {.flags = syn ? TCP_SYN | TCP_ACK : TCP_ACK,
+                                .has_mss = syn,
+                                .mss = 1460,
+                                .has_ts = bits & 2,
+                                .sign = bits & 4,
+                                .syn_layout = syn && bits & 8 ? SYN_FREEBSD : SYN_LINUX,
+                                .has_wscale = syn && bits & 16,
+                                .has_sack_ok = syn && bits & 32,
+                                .accecn = {true, bits & 64, 0, {1, 0xabcdef, 0xffffff}}};
+            s.nsack = syn ? 0 : (bits >> 3 & 7) % 5;
+            if (s.sign && s.has_ts && (s.has_sack_ok || s.nsack)) {
+                continue; /* there is no room for these three */
+            }
+            s.nsack = s.sign && s.nsack > 2 ? 2 : s.has_ts && s.nsack > 3 ? 3 : s.nsack;
+            s.fo.here = syn && bits & 128 && !s.sign;
+            s.fo.len = 8;
+            uint8_t blocks = s.nsack;
+            bool fits = tcp_accecn_fit(&s, need);
+            assert_int_equal(fits, s.accecn.here);
+            assert_true(!fits || s.accecn.n >= need);
+            assert_true(s.nsack == blocks || (s.nsack >= 2 && need && fits));
+            uint8_t buf[TCP_HDR_MAX];
+            struct tcp_seg out;
+            uint32_t n = tcp_seg_build(&s, buf);
+            assert_true(n <= TCP_HDR_MAX && n % 4 == 0);
+            assert_int_equal(DROP_NONE, tcp_seg_parse(&out, buf, n));
+            assert_int_equal(fits, out.accecn.here);
+            assert_int_equal(s.nsack, out.nsack);
+            assert_int_equal(s.has_ts, out.has_ts);
+            assert_int_equal(s.has_wscale, out.has_wscale);
+            assert_int_equal(s.has_sack_ok, out.has_sack_ok);
+            assert_true(s.fo.here == out.fo.here);
+            if (fits) {
+                assert_int_equal(s.accecn.n, out.accecn.n);
+                assert_int_equal(s.accecn.order1, out.accecn.order1);
+                assert_memory_equal(s.accecn.v, out.accecn.v, s.accecn.n * sizeof s.accecn.v[0]);
+            }
+        }
+    }
+}
+
+/* RFC 9768 3.2.3: of a length that is none the whole counters are taken. 3.2.3.2.1: on a SYN the
+ * option is nothing. */
+static void accecn_lengths(void **state)
+{
+    (void)state;
+    for (unsigned len = 2; len <= 40; len++) {
+        uint8_t p[TCP_HDR_MAX] = {[12] = 15 << 4, [13] = TCP_ACK, [20] = 172, (uint8_t)len};
+        struct tcp_seg s;
+        for (unsigned i = 2; i < len; i++) {
+            p[20 + i] = (uint8_t)i;
+        }
+        assert_int_equal(DROP_NONE, tcp_seg_parse(&s, p, sizeof p));
+        unsigned whole = (len - 2) / 3;
+        assert_true(s.accecn.here && !s.accecn.order1);
+        assert_int_equal(whole < 3 ? whole : 3, s.accecn.n);
+        assert_true(s.accecn.n == 0 || s.accecn.v[0] == 0x020304);
+        assert_true(s.accecn.n < 3 || s.accecn.v[2] == 0x08090a);
+        p[13] = TCP_SYN;
+        assert_int_equal(DROP_NONE, tcp_seg_parse(&s, p, sizeof p));
+        assert_false(s.accecn.here);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(segments_go_round),
-        cmocka_unit_test(bad_lengths_do_no_harm),
-        cmocka_unit_test(short_and_wrong_offsets),
-        cmocka_unit_test(options_where_they_belong),
+        cmocka_unit_test(segments_go_round),       cmocka_unit_test(bad_lengths_do_no_harm),
+        cmocka_unit_test(short_and_wrong_offsets), cmocka_unit_test(options_where_they_belong),
+        cmocka_unit_test(accecn_options),          cmocka_unit_test(accecn_lengths),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
