@@ -2,16 +2,16 @@
  * tcp_accecn.c - theory of operation
  *
  * Receiver (RFC 9768 3.2). Every acceptable packet is counted by its codepoint: CE by packets, and
- * each of ECT(1), ECT(0), CE by bytes of payload. The lowest three bits of the CE count stand in AE,
- * CWR and ECE of every segment (ACE); the byte counts go in the option. A mark after none is
+ * each of ECT(1), ECT(0), CE by bytes of payload. The lowest three bits of the CE count stand in
+ * AE, CWR and ECE of every segment (ACE); the byte counts go in the option. A mark after none is
  * acknowledged at once, and so is every second one, every third while there is nothing to
  * acknowledge (3.2.2.5.1): the three bits must not go round unseen.
  *
  * The option goes out in Linux's way: tcp_ecn_option 2, with everything; 1, after another codepoint
- * or a mark, for each 4 MiB, and tcp_ecn_option_beacon times a round trip; 3, whatever befell it. The
- * order is always 174's, as many counters as have room, and none at all when those that changed have
- * none. Linux, not RFC 9768 3.2.3.2.3: only to a peer that has sent one. While it may go SND.MSS
- * leaves room for it.
+ * or a mark, for each 4 MiB, and tcp_ecn_option_beacon times a round trip; 3, whatever befell it.
+ * The order is always 174's, as many counters as have room, and none at all when those that changed
+ * have none. Linux, not RFC 9768 3.2.3.2.3: only to a peer that has sent one. While it may go
+ * SND.MSS leaves room for it.
  *
  * Sender. What is read from the flags is a count modulo 8. An ACK that says nothing newer is not
  * read (appendix A.1). One that delivers seven segments or fewer leaves no doubt; of one that
@@ -19,9 +19,9 @@
  * ACKs come rarely anyway (A.2; the average is Linux's). One mark is one reduction in a round trip
  * (tcp_loss.c), or counts as one where the algorithm counts (RFC 8257).
  *
- * Trust. The handshake feeds back how SYN and SYN-ACK came. They leave as Not-ECT; another codepoint
- * means that the path changes it, and then nothing is sent with ECT (3.2.2.3). A 0 where none can be
- * means that the flags do not come through: no ECT, and no response (3.2.2.1, 3.2.2.4).
+ * Trust. The handshake feeds back how SYN and SYN-ACK came. They leave as Not-ECT; another
+ * codepoint means that the path changes it, and then nothing is sent with ECT (3.2.2.3). A 0 where
+ * none can be means that the flags do not come through: no ECT, and no response (3.2.2.1, 3.2.2.4).
  *
  * ECT(0). Linux, not RFC 3168 6.1.4..6.1.6 (RFC 8311 4.3 allows the experiment; the profile says
  * whether): on every segment, acknowledgments and retransmissions too. A bare acknowledgment only

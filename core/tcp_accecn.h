@@ -83,7 +83,8 @@ void accecn_rebuild(struct stack *st);
 
 uint8_t accecn_ace(uint16_t flags);
 uint16_t accecn_flags(uint8_t ace);
-/* RFC 9768 table 2 and 3: how the handshake says which codepoint came; -1: `ace` is none of them. */
+/* RFC 9768 table 2 and 3: how the handshake says which codepoint came; -1: `ace` is none of them.
+ */
 uint8_t accecn_reflected(uint8_t ect);
 int accecn_reflects(uint8_t ace);
 
@@ -126,7 +127,8 @@ struct accecn_ack {
     uint16_t acked_avg; /* as in struct accecn */
     bool options;       /* this ACK and the one before had the option */
 };
-/* CE packets since s_ce (s.cep less its initial value): the safest likely case. RFC 9768 3.2.2.5.2 */
+/* CE packets since s_ce (s.cep less its initial value): the safest likely case. RFC 9768 3.2.2.5.2
+ */
 uint32_t accecn_delta(uint8_t ace, uint32_t s_ce, const struct accecn_ack *k);
 
 /* TCP_INFO's part. */

@@ -7,9 +7,10 @@
  *
  * i being an index into a table of four MSS values. Where the peer has timestamps, the low six bits
  * of ours tell the rest: its window scale (15: none), SACK and ECN; without them there is no such
- * option. AccECN the acknowledgment's own flags tell (RFC 9768 5.1). The acknowledgment gives all of it back: the minute must be this one or the last, and
- * one i must fit. Linux adds i to the hash and does not hash the bits: there the peer may change
- * what was agreed. A guess succeeds once in two million times.
+ * option. AccECN the acknowledgment's own flags tell (RFC 9768 5.1). The acknowledgment gives all
+ * of it back: the minute must be this one or the last, and one i must fit. Linux adds i to the hash
+ * and does not hash the bits: there the peer may change what was agreed. A guess succeeds once in
+ * two million times.
  *
  * A cookie is looked at only by a listener that has sent one in the last two minutes.
  */

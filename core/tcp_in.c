@@ -329,10 +329,10 @@ static void challenge_syn(struct stack *st, struct env *env, struct tcp *c,
 
 /* The SYN of an opening that goes on has come again: our answer was lost. */
 static enum drop syn_again(struct stack *st, struct env *env, struct tcp *c,
-                           const struct ip_hdr *ip, const struct tcp_seg *seg)
+                           const struct tcp_seg *seg)
 {
     if (!tcp_ecn_syn_again(st, c, seg)) {
-        tcp_reply_rst(st, env, ip, seg);
+        tcp_send_rst(st, env, c);
         tcp_done(st, env, c, ERR_CONNRESET);
         return DROP_TCP_SYN;
     }
@@ -342,7 +342,7 @@ static enum drop syn_again(struct stack *st, struct env *env, struct tcp *c,
 }
 
 static enum drop check_seq(struct stack *st, struct env *env, struct tcp *c,
-                           const struct ip_hdr *ip, const struct tcp_seg *seg)
+                           const struct tcp_seg *seg)
 {
     enum drop why = check_paws(st, env, c, seg);
     if (why != DROP_NONE || in_window(c, seg) ||
@@ -361,7 +361,7 @@ static enum drop check_seq(struct stack *st, struct env *env, struct tcp *c,
         tcp_rcv_dsack(st, env, c, seg->seq, seq_min(seq_add(seg->seq, seg->len), c->rcv.nxt));
         tcp_send_ack(st, env, c, TX_DUPACK);
     } else if (c->state == TCP_SYN_RCVD && seg->flags & TCP_SYN) {
-        return syn_again(st, env, c, ip, seg);
+        return syn_again(st, env, c, seg);
     } else {
         tcp_challenge(st, env, c, TX_DUPACK);
     }
@@ -554,7 +554,7 @@ static enum drop in_synchronized(struct stack *st, struct env *env, struct tcp *
 {
     bool gone = false;
 
-    enum drop why = check_seq(st, env, c, ip, seg); /* first */
+    enum drop why = check_seq(st, env, c, seg); /* first */
     if (why != DROP_NONE) {
         return why;
     }
@@ -575,7 +575,7 @@ static enum drop in_synchronized(struct stack *st, struct env *env, struct tcp *
     }
     if (seg->flags & TCP_SYN) { /* a simultaneous open's SYN,ACK, or the SYN once more */
         if (!tcp_ecn_syn_again(st, c, seg)) {
-            tcp_reply_rst(st, env, ip, seg);
+            tcp_send_rst(st, env, c);
             tcp_done(st, env, c, ERR_CONNRESET);
             return DROP_TCP_SYN;
         }

@@ -368,6 +368,15 @@ static void send_ack(struct stack *st, struct env *env, struct tcp_req *r, enum 
     }
 }
 
+/* Whatever the peer has of our SYN-ACKs: it is acceptable in SYN-SENT and in ESTABLISHED. */
+static void send_rst(struct stack *st, struct env *env, struct tcp_req *r)
+{
+    struct tcp_seg seg = {.flags = TCP_RST | TCP_ACK, .seq = seq_add(r->iss, 1)};
+
+    st->stats.TcpOutRsts++;
+    emit(st, env, r, &seg, TX_RST);
+}
+
 /* ---- time */
 
 /* Linux: how many retries the crowd in the queue leaves. */
@@ -480,7 +489,7 @@ static enum drop in_req(struct stack *st, struct env *env, struct tcp_req *r,
 
     if (what == TCP_SYN && seq_eq(seg->seq, r->irs) && !old) { /* our answer was lost */
         if (!tcp_ecn_request_again(st, r, seg)) {
-            tcp_reply_rst(st, env, ip, seg);
+            send_rst(st, env, r);
             st->stats.TcpAttemptFails++;
             tcp_req_drop(st, r);
             return DROP_TCP_SYN;

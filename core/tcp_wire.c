@@ -77,8 +77,8 @@ static void parse_fastopen(struct tcp_seg *s, struct rd *body, bool exp)
     }
 }
 
-/* RFC 9768 3.2.3: whole counters, whatever the length; the rest is padding. 3.2.3.2.1: on a SYN it is
- * nothing. */
+/* RFC 9768 3.2.3: whole counters, whatever the length; the rest is padding. 3.2.3.2.1: on a SYN it
+ * is nothing. */
 static void parse_accecn(struct tcp_seg *s, struct rd *body, bool order1)
 {
     s->accecn = (struct accecn_opt){.here = true, .order1 = order1};
@@ -328,8 +328,8 @@ static uint8_t *build_sack(uint8_t *p, const struct tcp_seg *s, uint32_t room)
     return p;
 }
 
-/* Bytes of a segment's options without AccECN's; *spare: of the NOPs among them, those that can give
- * way to its end. */
+/* Bytes of a segment's options without AccECN's; *spare: of the NOPs among them, those that can
+ * give way to its end. */
 static uint32_t other_options(const struct tcp_seg *s, uint32_t *spare)
 {
     uint32_t n = (s->sign ? TCP_MD5_OPT : 0) + (s->has_ts ? 12 : 0);

@@ -1,7 +1,8 @@
 /*
  * Grammar of one option: nop | eol | mss N | wscale N | sackOK | sack L:R [L:R..] |
  * TS val N ecr N | FO [hex] | FOEXP [hex] | md5 hex | ECN e0b N [ceb N [e1b N]] | ECN e1b N [ceb
- * N [e0b N]].
+ * N [e0b N]] | ECN | kind N '[hex]'. The last two are not packetdrill's: AccECN's option of order 1
+ * without counters, and any option at all.
  */
 #include "opt.h"
 
@@ -103,12 +104,27 @@ static void accecn_parse(struct lex *l, struct wr *w)
         wr_u16(w, (uint16_t)v);
         n++;
     }
-    if (n == 0 || !wr_ok(w)) {
-        lex_fail(l, "expected e0b or e1b after ECN");
+    if (!wr_ok(w)) {
         return;
     }
-    w->p[at] = o ? OPT_ACCECN1 : OPT_ACCECN0;
+    w->p[at] = o || n == 0 ? OPT_ACCECN1 : OPT_ACCECN0;
     w->p[at + 1] = (uint8_t)(2 + 3 * n);
+}
+
+/* Any option: its number, and what it holds. */
+static void any_parse(struct lex *l, struct wr *w)
+{
+    uint8_t b[OPT_MAX];
+    size_t n = 0;
+    wr_u8(w, (uint8_t)lex_int(l, "kind", 2, UINT8_MAX));
+    lex_expect(l, '[');
+    if (!hex_value(lex_raw(l, "]"), b, &n)) {
+        lex_fail(l, "not an even number of hexadecimal digits");
+        return;
+    }
+    lex_expect(l, ']');
+    wr_u8(w, (uint8_t)(2 + n));
+    wr_bytes(w, b, n);
 }
 
 static void fixed_parse(struct lex *l, struct wr *w, const char *name)
@@ -153,6 +169,8 @@ static void opt_parse(struct lex *l, struct wr *w)
         blob_parse(l, w, OPT_MD5, 0);
     } else if (strcmp(name, "ECN") == 0) {
         accecn_parse(l, w);
+    } else if (strcmp(name, "kind") == 0) {
+        any_parse(l, w);
     } else {
         fixed_parse(l, w, name);
     }
@@ -266,8 +284,9 @@ static bool usual_length(const struct opt *o)
     case OPT_SACK:
         return o->len > 2 && o->len % 8 == 2;
     case OPT_ACCECN0:
-    case OPT_ACCECN1:
         return o->len == 5 || o->len == 8 || o->len == 11;
+    case OPT_ACCECN1:
+        return o->len == 2 || o->len == 5 || o->len == 8 || o->len == 11;
     case OPT_EXP:
         return o->len >= 4 && (o->data[0] << 8 | o->data[1]) == (int)FOEXP_MAGIC;
     default:

@@ -13,8 +13,11 @@
 
 /* Linux has these, the stack does not, and no behaviour here depends on their usual values. */
 static const char *const without_effect[] = {
-    "tcp_fack",         "tcp_ecn_option",           "tcp_low_latency",
-    "tcp_min_rtt_wlen", "tcp_thin_linear_timeouts", "tcp_comp_sack_delay_ns",
+    "tcp_fack",
+    "tcp_low_latency",
+    "tcp_min_rtt_wlen",
+    "tcp_thin_linear_timeouts",
+    "tcp_comp_sack_delay_ns",
 };
 
 /* Several numbers in one setting. */

@@ -122,8 +122,8 @@ static void options_where_they_belong(void **state)
     assert_false(s.has_wscale || s.has_mss || s.has_sack_ok);
 }
 
-/* RFC 9768 3.2.3: both orders, every length, beside every set of other options: there and back, never
- * more than 40 bytes, and the counters that are needed or none. */
+/* RFC 9768 3.2.3: both orders, every length, beside every set of other options: there and back,
+ * never more than 40 bytes, and the counters that are needed or none. */
 static void accecn_options(void **state)
 {
     (void)state;
