@@ -23,6 +23,9 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 BUILD = os.path.join(ROOT, os.environ.get("BUILD", "build"))
 LIVE = ["loss-0.1-50", "loss-1-10", "loss-1-50", "loss-3-10", "reorder-50", "burst-50"]
 PORT = "8001"
+# A bottleneck to share. Where nothing jitters, a sender's packets come at fixed times between the departures from a full
+# queue, and microseconds decide who finds a place (Floyd, Jacobson: On Traffic Phase Effects, 1992): shown, but no verdict.
+SHARED = {"mixed": "delay 10ms jitter 1ms ordered; rate 50mbit queue 100ms", "mixed-phase": "delay 10ms; rate 50mbit queue 100ms"}
 
 
 def serve(port, tell=False):
@@ -128,12 +131,12 @@ def bench(seeds):
     print("bench loss median=%.3f least=%.3f cells=%d" % (statistics.median(ratios), min(ratios), len(ratios)))
 
 
-def mixed(seconds, stack, flows):
+def mixed(name, seconds, stack, flows):
     """So many flows of each stack (with --stack kernel twice as many of Linux's): the bytes of the last half. CUBIC takes
     tens of seconds to find its share on such a queue. Returns what to print."""
     words = me("pour", "10.77.0.1", PORT, str(seconds), str(flows))
     got = {}
-    out = relay(stack, "delay 10ms; rate 50mbit queue 100ms", 1, words, server=("drain", PORT),
+    out = relay(stack, SHARED[name], 1, words, server=("drain", PORT),
                 extra=["--beside", " ".join(words)], timeout=seconds + 60)
     for line in out.splitlines():
         who, total, at = line.split()
@@ -147,8 +150,8 @@ def mixed(seconds, stack, flows):
         late = [n for n in list_ if begin <= n[0] <= end]
         x.append((late[-1][1] - late[0][1]) * 8 / (late[-1][0] - late[0][0]) / 1e6)
         sides.setdefault(stack if who.startswith("10.77.0.2:") else "beside", []).append(x[-1])
-    return "bench mixed flows=%d %s jain=%.4f" % (
-        len(x), " ".join("%s=%s" % (k, "+".join("%.2f" % n for n in v)) for k, v in sorted(sides.items(), reverse=True)),
+    return "bench %s flows=%d %s jain=%.4f" % (
+        name, len(x), " ".join("%s=%s" % (k, "+".join("%.2f" % n for n in v)) for k, v in sorted(sides.items(), reverse=True)),
         sum(x) ** 2 / (len(x) * sum(v * v for v in x)))
 
 
@@ -177,9 +180,10 @@ def main():
             bench(a.seeds or 9)
         else:
             flows = [int(n) for n in a.flows.split(",")]
-            with concurrent.futures.ThreadPoolExecutor(len(flows)) as pool:
-                for line in pool.map(lambda n: mixed(a.seconds, a.stack, n), flows):
-                    print(line, flush=True)
+            for name in SHARED:
+                with concurrent.futures.ThreadPoolExecutor(len(flows)) as pool:
+                    for line in pool.map(lambda n: mixed(name, a.seconds, a.stack, n), flows):
+                        print(line, flush=True)
 
 
 main()
