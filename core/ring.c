@@ -19,6 +19,9 @@
 #include "check.h"
 #include "err.h"
 
+#define LEN_MASK   ((2u << RING_BITS) - 1)
+#define SHIFT_MASK ((1u << RING_BITS) - 1)
+
 static size_t ring_mask(const struct ring *r)
 {
     return ring_cap(r) - 1;
@@ -33,7 +36,7 @@ static bool ring_holds(const struct ring *r, uint64_t at, size_t n)
 
 void ring_init(struct ring *r, uint64_t at)
 {
-    *r = (struct ring){.head = at, .tail = at};
+    *r = (struct ring){.head = at};
 }
 
 void ring_fini(struct ring *r, struct mem *m)
@@ -42,7 +45,8 @@ void ring_fini(struct ring *r, struct mem *m)
         mem_pages_put(m, r->data, r->order);
     }
     r->data = NULL;
-    r->head = r->tail;
+    r->head = ring_tail(r);
+    r->len = 0;
 }
 
 static unsigned ring_order(size_t need)
@@ -63,7 +67,7 @@ static int ring_first(struct ring *r, struct mem *m, struct env *env, unsigned o
         want = order;
         r->data = mem_pages_get(m, env, want);
     }
-    r->order = (uint8_t)want;
+    r->order = want & 15;
     return r->data ? 0 : -ERR_NOBUFS;
 }
 
@@ -83,7 +87,7 @@ int ring_reserve(struct ring *r, struct mem *m, struct env *env, size_t need)
 
     struct ring grown = *r;
     struct span old[2];
-    grown.order = (uint8_t)order;
+    grown.order = order & 15;
     grown.data = mem_pages_get(m, env, order);
     if (!grown.data) {
         return -ERR_NOBUFS;
@@ -139,9 +143,9 @@ void ring_put(struct ring *r, uint64_t at, const void *src, size_t n)
 
 void ring_commit(struct ring *r, uint64_t to)
 {
-    CHECK(to >= r->tail);
+    CHECK(to >= ring_tail(r));
     CHECK(to - r->head <= ring_cap(r));
-    r->tail = to;
+    r->len = (uint32_t)(to - r->head) & LEN_MASK;
 }
 
 void ring_get(const struct ring *r, uint64_t at, void *dst, size_t n)
@@ -159,13 +163,13 @@ void ring_drop(struct ring *r, size_t n)
 {
     CHECK(n <= ring_len(r));
     r->head += n;
+    r->len = (r->len - (uint32_t)n) & LEN_MASK;
 }
 
 void ring_skip(struct ring *r, size_t n)
 {
     CHECK(ring_len(r) == 0);
     r->head += n;
-    r->tail += n;
 }
 
 #define TIGHT_MIN ((size_t)512 << 10) /* a quarter of what a CPU's own cache holds, or less */
@@ -188,7 +192,7 @@ void ring_tighten(struct ring *r, struct mem *m)
 void ring_rewind(struct ring *r)
 {
     if (ring_len(r) == 0) {
-        r->shift = 0 - (uint32_t)r->head;
+        r->shift = (0 - (uint32_t)r->head) & SHIFT_MASK;
     }
 }
 
@@ -198,7 +202,7 @@ void ring_trim(struct ring *r, struct mem *m)
         return;
     }
     /* Halved, so that a ring that was large once does not stay so for ever. */
-    r->hint = (uint8_t)(r->order > 0 ? r->order - 1 : 0);
+    r->hint = r->order > 0 ? (r->order - 1u) & 15 : 0;
     mem_pages_put(m, r->data, r->order);
     r->data = NULL;
 }
@@ -207,14 +211,15 @@ bool ring_mark(struct ring *r, struct mem *m)
 {
     bool good;
     if (!r->data) {
-        good = r->head == r->tail;
+        good = r->len == 0;
     } else {
-        good = r->order <= MEM_ORDER_MAX && r->tail - r->head <= ring_cap(r) &&
+        good = r->order <= MEM_ORDER_MAX && r->len <= ring_cap(r) &&
                mem_mark_pages(m, r->data, r->order);
     }
     if (!good) {
         r->data = NULL; /* so that nobody gives back what is not its own */
-        r->head = r->tail;
+        r->head = ring_tail(r);
+        r->len = 0;
     }
     if (r->hint > MEM_ORDER_MAX) {
         r->hint = 0;

@@ -22,18 +22,29 @@
 #include "mem.h"
 #include "pkt.h"
 
+#define RING_BITS 25 /* a ring has at most 2^25 bytes */
+
+/* Small, for each connection has two. */
 struct ring {
     uint8_t *data; /* NULL while it has no memory */
     uint64_t head;
-    uint64_t tail;
-    uint32_t shift; /* offset 0 lies there, modulo the capacity */
-    uint8_t order;  /* of the page run, while data */
-    uint8_t hint;   /* the order it had before it was trimmed; the first allocation starts there */
+    uint32_t len : RING_BITS + 1; /* bytes present: tail is head + len */
+    uint32_t
+        hint : 4; /* the order it had before it was trimmed; the first allocation starts there */
+    uint32_t shift : RING_BITS; /* offset 0 lies there, modulo the capacity */
+    uint32_t order : 4;         /* of the page run, while data */
 };
+_Static_assert(MEM_PAGE << MEM_ORDER_MAX == 1u << RING_BITS, "the largest ring");
+_Static_assert(sizeof(struct ring) == 24, "two in each connection");
 
 static inline size_t ring_len(const struct ring *r)
 {
-    return (size_t)(r->tail - r->head);
+    return r->len;
+}
+
+static inline uint64_t ring_tail(const struct ring *r)
+{
+    return r->head + r->len;
 }
 
 static inline size_t ring_cap(const struct ring *r)

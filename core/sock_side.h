@@ -41,9 +41,11 @@ struct mark {
     uint8_t what; /* 0: received */
 };
 
-/* For TCP_INFO: what only a connection has that met losses or reordering (tcp_info.c). */
+/* For TCP_INFO: what only a connection has that met losses, reordering or a full buffer
+ * (tcp_info.c). */
 struct tcp_tally {
     uint64_t bytes_retrans;
+    nsec rwnd_limited, sndbuf_limited; /* time spent so */
     uint32_t dsack_dups, reord_seen, rcv_ooo;
     uint32_t rto_ms; /* spent in timeouts */
     uint16_t total_rto, rto_recoveries;

@@ -131,7 +131,7 @@ static void take_bytes(struct stack *st, struct env *env, struct tcp *c, struct 
         }
     }
     if (c->fl->tx.n == 0) {
-        tcp_chrono_stop(c, CHRONO_BUSY, env->now);
+        tcp_chrono_stop(st, env, c, CHRONO_BUSY);
     }
 }
 
@@ -191,7 +191,7 @@ static void settle(struct stack *st, struct env *env, struct tcp *c, const struc
         }
         if (!was_writable && tcp_writable(st, c)) {
             c->nospace = false;
-            tcp_chrono_stop(c, CHRONO_SNDBUF, env->now);
+            tcp_chrono_stop(st, env, c, CHRONO_SNDBUF);
             sock_notify(st, &c->s, LX_POLLOUT | LX_POLLWRNORM);
         }
     } else if (a->sacked && tcp_due(c, TT_TLP) != NEVER) {

@@ -37,7 +37,6 @@
 
 /* What a sender's time goes to (tcp_info.c), in Linux's order of precedence. */
 enum tcp_chrono { CHRONO_IDLE, CHRONO_BUSY, CHRONO_RWND, CHRONO_SNDBUF };
-#define CHRONO_COUNT 3
 
 /* The logical timers behind the one deadline of a connection. Each is a time or NEVER. */
 enum tcp_timer_kind {
@@ -230,7 +229,7 @@ struct tcp {
         uint32_t segs_out, segs_in, data_segs_out, data_segs_in;
         uint32_t total_retrans, delivered_ce;
         nsec chrono_at;
-        nsec chrono[3]; /* CHRONO_BUSY first */
+        nsec busy; /* CHRONO_BUSY; the other two are in the tally */
         nsec state_since;
     } info;
 };
@@ -317,13 +316,13 @@ static inline uint64_t tcp_sq_off(const struct tcp *c, seq x)
 
 static inline uint64_t tcp_rq_off(const struct tcp *c, seq x)
 {
-    return c->rq.tail + seq_dist(seq_add(tcp_rcv_base(c), (uint32_t)c->rq.tail), x);
+    return ring_tail(&c->rq) + seq_dist(seq_add(tcp_rcv_base(c), (uint32_t)ring_tail(&c->rq)), x);
 }
 
 /* The end of what the program has written. */
 static inline seq tcp_write_end(const struct tcp *c)
 {
-    return tcp_seq_of_sq(c, c->sq.tail);
+    return tcp_seq_of_sq(c, ring_tail(&c->sq));
 }
 
 static inline uint32_t tcp_unsent(const struct tcp *c)
@@ -597,8 +596,8 @@ enum tcp_limit tcp_limited(const struct tcp *c);
 
 /* ---- tcp_info.c */
 /* The clock of k runs, unless one of precedence does; it stops: the connection is busy or idle. */
-void tcp_chrono_start(struct tcp *c, enum tcp_chrono k, nsec now);
-void tcp_chrono_stop(struct tcp *c, enum tcp_chrono k, nsec now);
+void tcp_chrono_start(struct stack *st, struct env *env, struct tcp *c, enum tcp_chrono k);
+void tcp_chrono_stop(struct stack *st, struct env *env, struct tcp *c, enum tcp_chrono k);
 /* The retransmission timer fired; the loss is repaired. */
 void tcp_rto_began(struct stack *st, struct env *env, struct tcp *c);
 void tcp_rto_over(struct stack *st, struct env *env, struct tcp *c);

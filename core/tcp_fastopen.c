@@ -248,10 +248,10 @@ static uint32_t take_first(struct stack *st, struct env *env, struct tcp *c,
     txq_set(&c->fl->tx, txq_at(&c->fl->tx, c->fl->tx.n - 1), TXR_PSH);
     for (size_t i = 0; i < f->n && len < room; i++) {
         uint32_t n = (uint32_t)min_size(f->v[i].n, room - len);
-        ring_put(&c->sq, c->sq.tail + len, f->v[i].p, n);
+        ring_put(&c->sq, ring_tail(&c->sq) + len, f->v[i].p, n);
         len += n;
     }
-    ring_commit(&c->sq, c->sq.tail + len);
+    ring_commit(&c->sq, ring_tail(&c->sq) + len);
     return len;
 }
 
@@ -495,8 +495,8 @@ bool tfo_take(struct stack *st, struct env *env, struct tcp *c, const struct tcp
     if (ring_reserve(&c->rq, st->mem, env, seg->len)) {
         return false;
     }
-    ring_put(&c->rq, c->rq.tail, seg->data, seg->len);
-    ring_commit(&c->rq, c->rq.tail + seg->len);
+    ring_put(&c->rq, ring_tail(&c->rq), seg->data, seg->len);
+    ring_commit(&c->rq, ring_tail(&c->rq) + seg->len);
     c->rcv.nxt = seq_add(c->rcv.nxt, seg->len);
     c->rcv.adv = seq_max(c->rcv.adv, c->rcv.nxt);
     c->info.bytes_rcvd += seg->len;

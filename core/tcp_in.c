@@ -532,9 +532,9 @@ static enum drop in_text(struct stack *st, struct env *env, struct tcp *c, struc
     }
     if (seg->len) {
         tcp_ecn_in(st, env, c, seg);
-        uint64_t before = c->rq.tail;
+        uint64_t before = ring_tail(&c->rq);
         why = tcp_rcv_text(st, env, c, seg);
-        if (c->rq.tail != before && tcp_readable(c) >= (uint32_t)c->s.opt.rcvlowat) {
+        if (ring_tail(&c->rq) != before && tcp_readable(c) >= (uint32_t)c->s.opt.rcvlowat) {
             sock_notify(st, &c->s, LX_POLLIN | LX_POLLRDNORM);
         }
     }

@@ -17,31 +17,38 @@
 
 #include "check.h"
 
-static void switch_to(struct tcp *c, uint8_t k, nsec now)
+static void switch_to(struct stack *st, struct env *env, struct tcp *c, uint8_t k)
 {
-    if (c->chrono_now) {
-        c->info.chrono[c->chrono_now - 1] += now - c->info.chrono_at;
+    nsec ran = env->now - c->info.chrono_at;
+
+    if (c->chrono_now == CHRONO_BUSY) {
+        c->info.busy += ran;
+    } else if (c->chrono_now) {
+        struct tcp_tally *t = tcp_tally(st, env, c);
+        if (t) {
+            *(c->chrono_now == CHRONO_RWND ? &t->rwnd_limited : &t->sndbuf_limited) += ran;
+        }
     }
     c->chrono_now = k;
-    c->info.chrono_at = now;
+    c->info.chrono_at = env->now;
 }
 
-void tcp_chrono_start(struct tcp *c, enum tcp_chrono k, nsec now)
+void tcp_chrono_start(struct stack *st, struct env *env, struct tcp *c, enum tcp_chrono k)
 {
     if (k > c->chrono_now) {
-        switch_to(c, (uint8_t)k, now);
+        switch_to(st, env, c, (uint8_t)k);
     }
 }
 
-void tcp_chrono_stop(struct tcp *c, enum tcp_chrono k, nsec now)
+void tcp_chrono_stop(struct stack *st, struct env *env, struct tcp *c, enum tcp_chrono k)
 {
     if (c->chrono_now == CHRONO_IDLE) {
         return;
     }
     if (c->fl->tx.n == 0 && ring_len(&c->sq) == 0) {
-        switch_to(c, CHRONO_IDLE, now);
+        switch_to(st, env, c, CHRONO_IDLE);
     } else if (c->chrono_now == k) {
-        switch_to(c, CHRONO_BUSY, now);
+        switch_to(st, env, c, CHRONO_BUSY);
     }
 }
 
@@ -139,16 +146,18 @@ static void info_tally(const struct tcp_tally *t, struct lx_tcp_info *i)
 
 static void info_chrono(const struct tcp *c, struct lx_tcp_info *i, nsec now)
 {
-    nsec t[CHRONO_COUNT];
-    nsec sum = 0;
+    nsec runs = c->chrono_now ? now - c->info.chrono_at : 0;
+    nsec rwnd = c->chrono_now == CHRONO_RWND ? runs : 0;
+    nsec sndbuf = c->chrono_now == CHRONO_SNDBUF ? runs : 0;
 
-    for (int k = 0; k < CHRONO_COUNT; k++) {
-        t[k] = c->info.chrono[k] + (c->chrono_now == k + 1 ? now - c->info.chrono_at : 0);
-        sum += t[k];
+    if (c->s.side) {
+        rwnd += c->s.side->tally.rwnd_limited;
+        sndbuf += c->s.side->tally.sndbuf_limited;
     }
-    i->tcpi_busy_time = (uint64_t)(sum / USEC);
-    i->tcpi_rwnd_limited = (uint64_t)(t[CHRONO_RWND - 1] / USEC);
-    i->tcpi_sndbuf_limited = (uint64_t)(t[CHRONO_SNDBUF - 1] / USEC);
+    nsec busy = c->info.busy + (c->chrono_now == CHRONO_BUSY ? runs : 0);
+    i->tcpi_busy_time = (uint64_t)((busy + rwnd + sndbuf) / USEC);
+    i->tcpi_rwnd_limited = (uint64_t)(rwnd / USEC);
+    i->tcpi_sndbuf_limited = (uint64_t)(sndbuf / USEC);
 }
 
 static void info_rcv(const struct tcp *c, struct lx_tcp_info *i, nsec now)

@@ -58,7 +58,7 @@ static bool ring_place(struct stack *st, struct env *env, struct tcp *c, struct 
     if (room < PLACE_MIN || ring_reserve(&c->rq, st->mem, env, ring_len(&c->rq) + room)) {
         return false;
     }
-    out->nspan = (uint8_t)ring_mspans(&c->rq, c->rq.tail, room, out->span);
+    out->nspan = (uint8_t)ring_mspans(&c->rq, ring_tail(&c->rq), room, out->span);
     return true;
 }
 
@@ -143,7 +143,7 @@ void tcp_place_take(struct tcp *c, const struct tcp_seg *seg)
         ring_skip(&c->rq, there);
     }
     if (seg->len > there) {
-        ring_put(&c->rq, pl->own ? c->rq.tail : c->rq.tail + there, seg->data + there,
+        ring_put(&c->rq, pl->own ? ring_tail(&c->rq) : ring_tail(&c->rq) + there, seg->data + there,
                  seg->len - there);
     }
 }

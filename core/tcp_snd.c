@@ -532,17 +532,17 @@ static bool send_data(struct stack *st, struct env *env, struct tcp *c, enum pus
 }
 
 /* What holds us back now: the peer's window, the send buffer, or neither. */
-static void tell_clocks(struct tcp *c, bool sent, bool limited, nsec now)
+static void tell_clocks(struct stack *st, struct env *env, struct tcp *c, bool sent, bool limited)
 {
     uint32_t unsent = tcp_unsent(c);
 
     if (unsent && !limited && min_u32(unsent, c->snd.mss) > window_left(c)) {
-        tcp_chrono_start(c, CHRONO_RWND, now);
+        tcp_chrono_start(st, env, c, CHRONO_RWND);
     } else {
-        tcp_chrono_stop(c, CHRONO_RWND, now);
+        tcp_chrono_stop(st, env, c, CHRONO_RWND);
     }
     if (sent && !unsent && c->nospace) {
-        tcp_chrono_start(c, CHRONO_SNDBUF, now);
+        tcp_chrono_start(st, env, c, CHRONO_SNDBUF);
     }
 }
 
@@ -564,7 +564,7 @@ void tcp_push(struct stack *st, struct env *env, struct tcp *c, enum push how)
     if (LIKELY(!c->mtu_probing) || probe_mtu(st, env, c, &sent)) {
         sent |= send_data(st, env, c, how, &limited);
     }
-    tell_clocks(c, sent, limited, env->now);
+    tell_clocks(st, env, c, sent, limited);
     if (fin_due(c)) {
         send_new(st, env, c, 0, c->snd.mss, TX_FIN);
         sent |= c->fin_sent;
@@ -585,7 +585,7 @@ void tcp_push(struct stack *st, struct env *env, struct tcp *c, enum push how)
     }
     if (UNLIKELY(was_full) && tcp_writable(st, c)) { /* less than the low-water mark is unsent */
         c->nospace = false;
-        tcp_chrono_stop(c, CHRONO_SNDBUF, env->now);
+        tcp_chrono_stop(st, env, c, CHRONO_SNDBUF);
         sock_notify(st, &c->s, LX_POLLOUT | LX_POLLWRNORM);
     }
 }

@@ -124,7 +124,7 @@ static const char *check_send(const struct tcp *c)
 
 static const char *check_rcv(const struct tcp *c)
 {
-    seq data_end = seq_add(tcp_rcv_base(c), (uint32_t)c->rq.tail);
+    seq data_end = seq_add(tcp_rcv_base(c), (uint32_t)ring_tail(&c->rq));
 
     if (!seq_eq(c->fin_rcvd ? seq_add(data_end, 1) : data_end, c->rcv.nxt)) {
         return "I3: RCV.NXT is not the end of the receive ring";

@@ -164,7 +164,7 @@ int64_t tcp_urg_recv(struct tcp *c, struct mspan *v, size_t n, uint32_t flags,
  * out of band. 0: the read ends here. */
 static uint32_t run_to_mark(const struct tcp *c, uint64_t mark, uint64_t *at, bool any)
 {
-    uint64_t end = c->rq.tail;
+    uint64_t end = ring_tail(&c->rq);
 
     if (*at == mark) {
         if (any) {
@@ -180,15 +180,15 @@ static uint32_t run_to_mark(const struct tcp *c, uint64_t mark, uint64_t *at, bo
 uint32_t tcp_urg_take(struct tcp *c, uint64_t *from, struct mspan *v, size_t n, uint32_t flags)
 {
     const struct side *x = c->s.side;
-    seq tail = seq_add(tcp_rcv_base(c), (uint32_t)c->rq.tail);
-    uint64_t mark = c->rq.tail + (uint64_t)(int64_t)seq_diff(tail, x->urg_seq);
+    seq tail = seq_add(tcp_rcv_base(c), (uint32_t)ring_tail(&c->rq));
+    uint64_t mark = ring_tail(&c->rq) + (uint64_t)(int64_t)seq_diff(tail, x->urg_seq);
     uint32_t done = 0;
     uint32_t run = 0;
 
     for (size_t i = 0; i < n; i++) {
         for (size_t filled = 0; filled < v[i].n;) {
             if (run == 0) {
-                run = *from < c->rq.tail ? run_to_mark(c, mark, from, done > 0) : 0;
+                run = *from < ring_tail(&c->rq) ? run_to_mark(c, mark, from, done > 0) : 0;
                 if (run == 0) {
                     return done;
                 }

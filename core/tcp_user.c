@@ -287,7 +287,7 @@ static int64_t nothing_to_read(struct tcp *c)
 
 static uint32_t copy_out(struct tcp *c, uint64_t *from, struct mspan *v, size_t n, uint32_t flags)
 {
-    uint32_t have = (uint32_t)(c->rq.tail - *from);
+    uint32_t have = (uint32_t)(ring_tail(&c->rq) - *from);
     uint32_t done = 0;
 
     for (size_t i = 0; i < n && done < have; i++) {
@@ -346,7 +346,7 @@ int64_t tcp_recv(struct stack *st, struct env *env, struct sock *s, struct mspan
     if (UNLIKELY(s->side && s->side->peek_set) && flags & LX_MSG_PEEK) {
         to += (uint32_t)(s->side->peek_off > 0 ? s->side->peek_off : 0);
     }
-    if (to >= c->rq.tail) {
+    if (to >= ring_tail(&c->rq)) {
         return mspan_total(v, n) || c->s.err ? nothing_to_read(c) : 0;
     }
     uint32_t done = UNLIKELY(tcp_urg_pending(c)) ? tcp_urg_take(c, &to, v, n, flags)

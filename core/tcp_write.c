@@ -99,11 +99,11 @@ static void copy_in(struct tcp *c, const struct span *v, size_t n, uint64_t skip
             continue;
         }
         uint32_t take = (uint32_t)min_u64(v[i].n - skip, len - done);
-        ring_put(&c->sq, c->sq.tail + done, v[i].p + skip, take);
+        ring_put(&c->sq, ring_tail(&c->sq) + done, v[i].p + skip, take);
         done += take;
         skip = 0;
     }
-    ring_commit(&c->sq, c->sq.tail + len);
+    ring_commit(&c->sq, ring_tail(&c->sq) + len);
 }
 
 /* Adds len bytes to the last buffer, or to a new one. */
@@ -237,7 +237,7 @@ int64_t tcp_send(struct stack *st, struct env *env, struct sock *s, const struct
     }
     ring_rewind(&c->sq);
     if (total) {
-        tcp_chrono_start(c, CHRONO_BUSY, env->now);
+        tcp_chrono_start(st, env, c, CHRONO_BUSY);
     }
     if (tcp_unsent(c) < c->snd.mss && tcp_inflight(c) < c->cc.cwnd && !c->fl->tx.lost) {
         tcp_rate_limited(&c->rate, tcp_inflight(c));

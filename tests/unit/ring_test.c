@@ -196,18 +196,18 @@ static void test_storm(void **state)
             assert_true(ring_cap(&f->r) >= cap);
             break;
         case 1: { /* in order */
-            size_t n = heap_below(h, (uint32_t)(end - f->r.tail + 1));
-            put(f, f->r.tail, n);
-            ring_commit(&f->r, f->r.tail + n);
+            size_t n = heap_below(h, (uint32_t)(end - ring_tail(&f->r) + 1));
+            put(f, ring_tail(&f->r), n);
+            ring_commit(&f->r, ring_tail(&f->r) + n);
             break;
         }
         case 2: { /* with a hole, which is filled after growth */
-            size_t room = (size_t)(end - f->r.tail);
+            size_t room = (size_t)(end - ring_tail(&f->r));
             size_t hole = heap_below(h, (uint32_t)room + 1);
-            put(f, f->r.tail + hole, room - hole);
+            put(f, ring_tail(&f->r) + hole, room - hole);
             assert_int_equal(ring_reserve(&f->r, f->m, &h->env, heap_below(h, 100000)), 0);
-            put(f, f->r.tail, hole);
-            ring_commit(&f->r, f->r.tail + room);
+            put(f, ring_tail(&f->r), hole);
+            ring_commit(&f->r, ring_tail(&f->r) + room);
             break;
         }
         case 3: {
@@ -239,8 +239,8 @@ static void test_mark(void **state)
         bad[i] = f->r;
     }
     bad[0].data += 4096; /* not the start of a run of its order */
-    bad[1].order = 200;
-    bad[2].tail = f->r.head + 8193;
+    bad[1].order = MEM_ORDER_MAX + 1;
+    bad[2].len = 8193;
     bad[3].data = NULL; /* bytes, but no memory */
 
     mem_rebuild_begin(f->m);
