@@ -173,7 +173,7 @@ install: all ## into DESTDIR, PREFIX, BINDIR, LIBDIR, DATADIR, MANDIR
 	$(Q)install -d $(addprefix $(DESTDIR),$(DATA))
 	$(Q)install -m 755 $(BUILD)/standin $(DESTDIR)$(BINDIR)/
 	$(Q)install -m 755 $(BUILD)/standin-keeper $(DESTDIR)$(LIBDIR)/standin/
-	$(Q)install -m 644 $(BUILD)/libstandin.so $(DESTDIR)$(LIBDIR)/standin/
+	$(Q)install -m 644 $(BUILD)/libstandin.so $(BUILD)/libstandin-watch.so $(DESTDIR)$(LIBDIR)/standin/
 	$(Q)install -m 644 preload/cmd/standin.lua $(DESTDIR)$(DATADIR)/standin/
 	$(Q)for m in $(MAN); do if [ -f $$m ]; then install -m 644 $$m $(DESTDIR)$(MANDIR)/man$${m##*.}/; fi; done
 	$(Q)install -d $(DESTDIR)$(BASHCOMPDIR) $(DESTDIR)$(ZSHCOMPDIR)

@@ -30,6 +30,7 @@ enum event_kind {
     EV_MEMBER,  /* u.member: a process came or went */
     EV_RECOVER, /* the lock's holder died; sock_id is the connection it was touching */
     EV_IMPAIR,  /* u.impair: a rule of the emulated wire fired; why = enum impair_act */
+    EV_INFO,    /* u.info: what TCP_INFO said; only in the log of a watched program */
     EV_KINDS
 };
 
@@ -215,6 +216,11 @@ struct event {
             uint16_t what;  /* act CORRUPT, STRIP: where in the packet, or which option; 0 */
             uint16_t flags; /* TCP: as in seg */
         } impair;
+        struct {
+            uint32_t cwnd, ssthresh, unacked; /* segments */
+            uint32_t retrans;                 /* segments sent again, ever */
+            uint32_t mss, srtt_us, rto_us;
+        } info;
         uint8_t raw[40];
     } u;
 };

@@ -313,6 +313,10 @@ static void put_event(struct text *t, const struct event *ev)
     case EV_IMPAIR:
         put_impair(t, ev);
         break;
+    case EV_INFO:
+        put(t, "~ cwnd %u inflight %u srtt %u us rto %u us, %u sent again", ev->u.info.cwnd,
+            ev->u.info.unacked, ev->u.info.srtt_us, ev->u.info.rto_us, ev->u.info.retrans);
+        break;
     case EV_RECOVER:
         put(t, "! a process died inside the stack: recovered");
         break;

@@ -40,6 +40,7 @@
     OPTION(SEED, "seed", 0, "N", VERB_RUN | VERB_COMPARE,                                          \
            "of the emulated wire: the same one, the same faults (1; compare: by chance, printed)") \
     OPTION(RUNS, "runs", 'n', "N", VERB_COMPARE, "runs on each stack (5)")                         \
+    OPTION(WARMUP, "warmup", 0, "N", VERB_COMPARE, "pairs of runs before them, not counted (1)")   \
     OPTION(SERVER, "server", 0, "COMMAND", VERB_COMPARE,                                           \
            "a shell command to start at the other end; it is ready when it listens")               \
     OPTION(REPORT, "report", 0, "FILE.html", VERB_COMPARE, "a page with pictures, in one file")    \

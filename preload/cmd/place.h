@@ -10,6 +10,7 @@
 
 #define PLACE_LIBRARY "libstandin.so"
 #define PLACE_KEEPER  "standin-keeper"
+#define PLACE_WATCH   "libstandin-watch.so"
 
 /* The absolute path of `name`; false after a message about where it was looked for. */
 bool place_find(const char *name, char path[PATH_MAX]);

@@ -38,12 +38,25 @@ static int help(void)
     return 0;
 }
 
+/* The watching library of a comparison stands before ours: it is to see what ours answers. The bytes
+ * of `old` that name it; 0: it is not there. */
+static size_t watching(const char *old)
+{
+    size_t len = strcspn(old, ": ");
+    size_t name = strlen(PLACE_WATCH);
+    return len >= name && strncmp(old + len - name, PLACE_WATCH, name) == 0
+               ? len + (old[len] == ':')
+               : 0;
+}
+
 /* Ours first: a library that comes before it would take the calls. Paths in LD_PRELOAD cannot hold
  * ':' or ' '. */
 static bool put_preload(const char *library)
 {
     char line[PRELOAD_MAX];
-    const char *old = getenv("LD_PRELOAD");
+    const char *all = getenv("LD_PRELOAD");
+    size_t watch = all ? watching(all) : 0;
+    const char *old = all ? all + watch : NULL;
     size_t len = strlen(library);
     if (strpbrk(library, ": ")) {
         msg("the path %s holds ':' or a space, which LD_PRELOAD cannot name", library);
@@ -53,8 +66,9 @@ static bool put_preload(const char *library)
     if (old && strncmp(old, library, len) == 0 && (old[len] == '\0' || strchr(": ", old[len]))) {
         return true;
     }
-    if (snprintf(line, sizeof line, "%s%s%s", library, old && *old ? ":" : "", old ? old : "") >=
-        (int)sizeof line) {
+    if (snprintf(line, sizeof line, "%.*s%s%s%s%s", (int)watch, all ? all : "",
+                 watch && all[watch - 1] != ':' ? ":" : "", library, old && *old ? ":" : "",
+                 old ? old : "") >= (int)sizeof line) {
         msg("LD_PRELOAD is too long");
         return false;
     }

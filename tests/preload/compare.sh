@@ -95,9 +95,9 @@ page_is_alone()
 
 table()
 {
-    compare -n 1 --server "$SERVER" --seed 3 --keep "$work/t" -- curl -sS -o /dev/null "$URL" >"$work/out"
+    compare -n 1 --warmup 0 --server "$SERVER" --seed 3 --keep "$work/t" -- curl -sS -o /dev/null "$URL" >"$work/out"
     head -1 "$work/out" | grep -q '^Same result for the program'
-    grep -q '^Again: standin compare -n 1 --seed 3 ' "$work/out"
+    grep -q '^Again: standin compare -n 1 --seed 3 --warmup 0 ' "$work/out"
     grep -Eq '^  bytes of new data +[0-9]+ out, [0-9]+ in +[0-9]+ out, [0-9]+ in$' "$work/out"
 }
 
@@ -111,8 +111,100 @@ exits() # STATUS TEXT ARGUMENT...
 
 stopped_in_time()
 {
-    compare -n 1 --timeout 300ms --keep "$work/k" --json -- sleep 60 >"$work/out"
+    compare -n 1 --warmup 0 --timeout 300ms --keep "$work/k" --json -- sleep 60 >"$work/out"
     python3 -c 'import json, sys; assert all(r["timed_out"] for r in json.load(open(sys.argv[1]))["runs"])' "$work/out"
+}
+
+# A program that, where it is told to, sends after its end on one stack alone; it prints the same on both. It also asks for a
+# connection that is refused, without blocking.
+cat >"$work/calls.py" <<'PY'
+import os, select, socket, sys
+stack = "user" if os.environ.get("STANDIN_SESSION") else "kernel"
+s = socket.create_connection(("10.77.0.1", 8000))
+s.sendall(b"GET / HTTP/1.0\r\n\r\n")
+s.shutdown(socket.SHUT_WR)
+if sys.argv[1] == stack:
+    try:
+        s.sendall(b"more")
+    except OSError:
+        pass
+while s.recv(65536):
+    pass
+s.close()
+s = socket.socket()
+s.setblocking(False)
+s.connect_ex(("10.77.0.1", 81))
+select.select([], [s], [])
+print(s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+PY
+
+# The errno of one stack alone is named with socket and call, whichever stack it is.
+errno_differs()
+{
+    local stack
+    for stack in kernel user; do
+        status_of compare -n 2 --warmup 0 --keep "$work/e" --server "$SERVER" --json -- python3 "$work/calls.py" "$stack" >"$work/e.json"
+        ((rc == 1))
+        python3 - "$work/e.json" "$stack" <<'PY'
+import json, sys
+d, stack = json.load(open(sys.argv[1])), sys.argv[2]
+assert d["same_result"], d["differences"]
+bugs = [x for x in d["differences"] if x["class"] == "bug"]
+assert [x["what"] for x in bugs] == ["send, connection to 10.77.0.1:8000"], bugs
+both = {"kernel": bugs[0]["kernel"], "user": bugs[0]["ours"]}
+assert both.pop(stack) == "ok, EPIPE" and list(both.values()) == ["ok"], bugs
+PY
+    done
+}
+
+# Nothing planted: no difference; the refused connection's error is seen on both, where the program asked for it.
+errno_agrees()
+{
+    compare -n 2 --warmup 0 --keep "$work/e" --server "$SERVER" --json -- python3 "$work/calls.py" nowhere >"$work/e.json"
+    python3 - "$work/e.json" <<'PY'
+import json, sys
+d = json.load(open(sys.argv[1]))
+assert not [x for x in d["differences"] if x["class"] == "bug"], d["differences"]
+seen = {(c["socket"], c["call"], c["result"]): (c["kernel_runs"], c["our_runs"]) for c in d["calls"]}
+refused = "connection to 10.77.0.1:81"
+assert seen[(refused, "connect", "EINPROGRESS")] == (2, 2), seen
+assert seen[(refused, "getsockopt SO_ERROR", "ECONNREFUSED")] == (2, 2), seen
+assert seen[("connection to 10.77.0.1:8000", "recv", "end of stream")] == (2, 2), seen
+assert all(r["sockets"] == 2 and r["calls"] > 8 and r["calls_unseen"] == 0 for r in d["runs"]), d["runs"]
+PY
+}
+
+# Children by fork and by exec: their calls are seen.
+family()
+{
+    compare -n 1 --warmup 0 --keep "$work/e" --server "$SERVER" --json -- \
+        sh -c "curl -so /dev/null $URL; curl -so /dev/null $URL & curl -so /dev/null $URL; wait" >"$work/e.json"
+    python3 - "$work/e.json" <<'PY'
+import json, sys
+d = json.load(open(sys.argv[1]))
+assert [r["sockets"] for r in d["runs"]] == [3, 3], [r["sockets"] for r in d["runs"]]
+assert {c["nth"] for c in d["calls"] if c["call"] == "connect"} == {1, 2, 3}, d["calls"]
+PY
+}
+
+# Each stack's own count of what it sent again is that of the wire.
+own_counts()
+{
+    compare -n 1 --warmup 0 --keep "$work/e" --server "exec python3 $ROOT/tests/preload/sink.py serve 8001" --seed 7 \
+        --impair 'delay 5ms; out: drop data#3; out: drop data#50..52' --json -- \
+        python3 "$ROOT/tests/preload/sink.py" send "$KERNEL4" 8001 "$work/www/f" >"$work/e.json"
+    python3 - "$work/e.json" <<'PY'
+import json, sys
+for r in json.load(open(sys.argv[1]))["runs"]:
+    wire = sum(r["out"]["retransmissions"].values())
+    assert r["own_retransmissions"] == wire >= 4, (r["stack"], r["own_retransmissions"], r["out"])
+PY
+}
+
+unwatched()
+{
+    compare -n 1 --warmup 0 --keep "$work/e" -- true >"$work/out"
+    grep -q '^No socket call was seen' "$work/out"
 }
 
 # shellcheck disable=SC2016
@@ -138,9 +230,14 @@ else
     skip "the page draws in a browser" "chromium is not installed"
 fi
 check "the page is one file and asks for nothing" page_is_alone
+check "an errno of one stack alone is a bug, with its socket and call" errno_differs
+check "where nothing differs, nothing is told" errno_agrees
+check "the calls of a family" family
+check "what is sent again, by the stacks' own count" own_counts
+check "what cannot be watched is said" unwatched
 check "the table, with the command to repeat it" table
-check "another output is a bug, exit 1" exits 1 '[bug] output' -n 1 --keep "$work/k" -- sh -c "$TELLTALE"
-check "unless another class is asked for" exits 0 '[bug] output' -n 1 --fail-on timing --keep "$work/k" -- sh -c "$TELLTALE"
+check "another output is a bug, exit 1" exits 1 '[bug] output' -n 1 --warmup 0 --keep "$work/k" -- sh -c "$TELLTALE"
+check "unless another class is asked for" exits 0 '[bug] output' -n 1 --warmup 0 --fail-on timing --keep "$work/k" -- sh -c "$TELLTALE"
 check "a wrong rule, exit 2, with its place" exits 2 '^' -n 1 --impair 'out: dorp data#3' -- true
 check "a server that ends, exit 2" exits 2 'ended before it listened' -n 1 --server 'exit 3' -- true
 check "a program that is not there, exit 127" exits 127 'not' -n 1 -- no-such-program

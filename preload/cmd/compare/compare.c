@@ -14,6 +14,7 @@
 #include "../attach.h"
 #include "../msg.h"
 #include "../options.h"
+#include "../place.h"
 #include "../program.h"
 #include "../verbs.h"
 #include "differ.h"
@@ -21,6 +22,7 @@
 #include "tun/impair.h"
 
 #define RUNS_DEFAULT 5
+#define WARM_DEFAULT 1
 #define RUNS_MAX     100
 #define MTU_DEFAULT  1500u
 #define FOLDER_NAME  "standin-compare-"
@@ -166,7 +168,7 @@ static void quote(FILE *to, const char *word)
     putc('\'', to);
 }
 
-static char *again(const struct setup *s, const struct options *o, unsigned n)
+static char *again(const struct setup *s, const struct options *o, unsigned n, unsigned warmup)
 {
     char *text = NULL;
     size_t size;
@@ -176,6 +178,9 @@ static char *again(const struct setup *s, const struct options *o, unsigned n)
         return NULL;
     }
     fprintf(f, "standin compare -n %u --seed %llu", n, (unsigned long long)s->wire.seed);
+    if (warmup != WARM_DEFAULT) {
+        fprintf(f, " --warmup %u", warmup);
+    }
     if (s->server) {
         fputs(" --server ", f);
         quote(f, s->server);
@@ -202,19 +207,37 @@ static char *again(const struct setup *s, const struct options *o, unsigned n)
 
 /* ---- runs */
 
-static void progress(const struct options *o, unsigned done, unsigned all, const struct one *last)
+static void progress(const struct options *o, const char *what, unsigned done, unsigned all,
+                     const struct one *last)
 {
     if (isatty(2) && !o->given[OPTION_JSON]) {
-        fprintf(stderr, "\r\033[Krun %u of %u: %s %.1f ms", done, all, stack_names[last->stack],
-                (double)last->wall / 1e6);
+        fprintf(stderr, "\r\033[K%s %u of %u: %s %.1f ms", what, done, all,
+                stack_names[last->stack], (double)last->wall / 1e6);
         if (done == all) {
             fputs("\r\033[K", stderr);
         }
     }
 }
 
+/* Pairs that only warm the caches: their files are written over by those that count. */
+static bool warm_up(const struct setup *s, const struct options *o, unsigned n)
+{
+    for (unsigned i = 0; i < 2 * n; i++) {
+        struct one one;
+        bool good = one_run(s, i % 2 ? STACK_USER : STACK_KERNEL, 1, &one);
+        if (good) {
+            progress(o, "warming up", i + 1, 2 * n, &one);
+        }
+        one_free(&one);
+        if (!good) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool run_all(const struct setup *s, const struct options *o, unsigned n,
-                    struct one *ones[STACKS], struct story *stories[STACKS])
+                    struct one *ones[STACKS], struct story *stories[STACKS], struct calls *calls)
 {
     char path[600];
 
@@ -226,11 +249,12 @@ static bool run_all(const struct setup *s, const struct options *o, unsigned n,
             return false;
         }
         story_tell(&stories[k][pair], one);
+        calls_take(calls, one);
         snprintf(path, sizeof path, "%s/%s-%u.pcapng", s->folder, stack_names[k], pair + 1);
         if (!one_capture(one, s, path)) {
             return false;
         }
-        progress(o, i + 1, 2 * n, one);
+        progress(o, "run", i + 1, 2 * n, one);
     }
     return true;
 }
@@ -257,22 +281,25 @@ static bool report(const struct compared *w, const struct options *o)
     return good;
 }
 
-static int compare(const struct setup *s, const struct options *o, unsigned n, unsigned fail_on)
+static int compare(const struct setup *s, const struct options *o, unsigned n, unsigned warmup,
+                   unsigned fail_on)
 {
     struct one *ones[STACKS] = {calloc(n, sizeof **ones), calloc(n, sizeof **ones)};
     struct story *stories[STACKS] = {calloc(n, sizeof **stories), calloc(n, sizeof **stories)};
     static struct sides sides;
-    struct compared w = {.setup = s, .sides = &sides, .seed = s->wire.seed};
+    static struct calls calls;
+    struct compared w = {.setup = s, .sides = &sides, .seed = s->wire.seed, .warmup = warmup};
     int ret = EXIT_TROUBLE;
-    char *command = again(s, o, n);
+    char *command = again(s, o, n, warmup);
 
     w.command = command ? command : "";
     for (uint32_t i = 0; i < s->wire.nrules; i++) {
         impair_print(&s->wire.rule[i], w.rules[i]);
     }
-    if (ones[0] && ones[1] && stories[0] && stories[1] && run_all(s, o, n, ones, stories)) {
-        sides =
-            (struct sides){.one = {ones[0], ones[1]}, .story = {stories[0], stories[1]}, .n = n};
+    if (ones[0] && ones[1] && stories[0] && stories[1] && warm_up(s, o, warmup) &&
+        run_all(s, o, n, ones, stories, &calls)) {
+        sides = (struct sides){
+            .one = {ones[0], ones[1]}, .story = {stories[0], stories[1]}, .calls = &calls, .n = n};
         sides_compare(&sides);
         ret = report(&w, o) ? 0 : EXIT_TROUBLE;
         for (unsigned i = 0; ret == 0 && i < sides.ndiffs; i++) {
@@ -296,7 +323,9 @@ int verb_compare(int argc, char *argv[])
     static char folder[500];
     struct options o;
     char path[PATH_MAX];
+    static char watch[PATH_MAX];
     unsigned long runs = RUNS_DEFAULT;
+    unsigned long warmup = WARM_DEFAULT;
     unsigned fail_on;
     int at = options_parse(&o, VERB_COMPARE, argc, argv);
 
@@ -316,8 +345,11 @@ int verb_compare(int argc, char *argv[])
                        .set = o.set,
                        .nset = o.nset,
                        .mtu = MTU_DEFAULT,
-                       .timeout = 60 * SEC};
+                       .timeout = 60 * SEC,
+                       .watch = watch};
     if ((o.given[OPTION_RUNS] && !number("runs", o.given[OPTION_RUNS], 1, RUNS_MAX, &runs)) ||
+        (o.given[OPTION_WARMUP] &&
+         !number("warmup", o.given[OPTION_WARMUP], 0, RUNS_MAX, &warmup)) ||
         (o.given[OPTION_TIMEOUT] && !duration(o.given[OPTION_TIMEOUT], &s.timeout)) ||
         !classes(o.given[OPTION_FAIL_ON] ? o.given[OPTION_FAIL_ON] : "bug", &fail_on) ||
         !take_wire(&s, &o)) {
@@ -327,8 +359,9 @@ int verb_compare(int argc, char *argv[])
     if (ret) {
         return ret;
     }
-    if (!make_folder(o.given[OPTION_KEEP], folder, sizeof folder)) {
+    if (!make_folder(o.given[OPTION_KEEP], folder, sizeof folder) ||
+        !place_find(PLACE_WATCH, watch)) {
         return EXIT_TROUBLE;
     }
-    return compare(&s, &o, (unsigned)runs, fail_on);
+    return compare(&s, &o, (unsigned)runs, (unsigned)warmup, fail_on);
 }

@@ -20,7 +20,8 @@ static struct difference *add(struct sides *s, enum diff_class class, const char
     static struct difference nobody;
     struct difference *d = s->ndiffs < DIFFERENCES_MAX ? &s->diff[s->ndiffs++] : &nobody;
 
-    *d = (struct difference){.class = class, .what = what, .clause = clause};
+    *d = (struct difference){.class = class, .clause = clause};
+    snprintf(d->what, sizeof d->what, "%s", what);
     return d;
 }
 
@@ -140,6 +141,9 @@ static const char *closing_text(const struct story *x)
     if (x->reset >= 0) {
         return x->reset == WIRE_OUT ? "reset by the program's side" : "reset by the server's side";
     }
+    if (x->cut) {
+        return "reset by the wire";
+    }
     if (x->fin[WIRE_OUT] && x->fin[WIRE_IN]) {
         return "FIN both ways";
     }
@@ -197,7 +201,7 @@ static void spreads(const struct sides *s, struct spread out[STACKS], size_t off
     }
 }
 
-/* Medians that lie outside each other's range, and a tenth apart. */
+/* Medians that lie outside each other's range, and a tenth apart. One run has no range. */
 static void times(struct sides *s, const char *what, const char *clause,
                   const struct spread x[STACKS])
 {
@@ -205,7 +209,7 @@ static void times(struct sides *s, const char *what, const char *clause,
     const struct spread *u = &x[STACK_USER];
     double more = k->median > u->median ? k->median : u->median;
 
-    if (!k->n || !u->n || fabs(k->median - u->median) < 0.1 * more ||
+    if (k->n < 2 || u->n < 2 || fabs(k->median - u->median) < 0.1 * more ||
         fabs(k->median - u->median) < 1e6 || (u->median >= k->min && u->median <= k->max) ||
         (k->median >= u->min && k->median <= u->max)) {
         return;
@@ -256,11 +260,74 @@ static void counts(struct sides *s)
             s->story[STACK_USER][0].connections);
 }
 
+/* ---- what the calls answered */
+
+/* An error that one stack's program met and the other's did not, whatever the other met instead.
+ * That a program saw the end of a stream, or did not come to call at all, is a matter of time. */
+static void call_errors(struct sides *s)
+{
+    const struct calls *c = s->calls;
+
+    for (unsigned i = 0; i < c->noutcomes; i++) {
+        const struct outcome *x = &c->outcome[i];
+        char what[128], kernel[96], ours[96];
+        bool one_sided = (x->runs[0] == 0) != (x->runs[1] == 0);
+        bool told = false;
+        for (unsigned j = 0; j < i && !told; j++) { /* with the first error of this call */
+            const struct outcome *y = &c->outcome[j];
+            told = y->error && (y->runs[0] == 0) != (y->runs[1] == 0) && calls_same(c, i, j);
+        }
+        if (!x->error || !one_sided || told) {
+            continue;
+        }
+        bool always = x->runs[0] == s->n || x->runs[1] == s->n;
+        snprintf(what, sizeof what, "%s, %s", x->call, x->socket);
+        if (x->nth > 1) {
+            snprintf(what + strlen(what), sizeof what - strlen(what), " (no. %u)", x->nth);
+        }
+        calls_results(c, i, STACK_KERNEL, s->n, kernel, sizeof kernel);
+        calls_results(c, i, STACK_USER, s->n, ours, sizeof ours);
+        texts(s, always ? CLASS_BUG : CLASS_TIMING, what, "", kernel, ours);
+    }
+}
+
+/* Bytes that the program got or gave, where all runs of a stack agree on them. */
+static void call_bytes(struct sides *s)
+{
+    static const char *const ways[] = {"bytes sent", "bytes received"};
+
+    for (unsigned i = 0; i < s->calls->ncarried; i++) {
+        const struct carried *x = &s->calls->carried[i];
+        if (x->varies[0] || x->varies[1] || x->runs[0] < s->n || x->runs[1] < s->n) {
+            continue;
+        }
+        for (int w = 0; w < 2; w++) {
+            char what[128];
+            snprintf(what, sizeof what, "%s, %s", ways[w], x->socket);
+            numbers(s, s->n > 1 ? CLASS_BUG : CLASS_TIMING, what, "", (long)x->bytes[0][w],
+                    (long)x->bytes[1][w]);
+        }
+    }
+}
+
+static void calls(struct sides *s)
+{
+    if (s->calls->watched[STACK_KERNEL] && s->calls->watched[STACK_USER]) {
+        call_errors(s);
+        call_bytes(s);
+    }
+}
+
 void sides_compare(struct sides *s)
 {
     results(s);
     if (s->n == 0) {
         return;
+    }
+    calls(s);
+    for (unsigned i = 0; i < s->n; i++) {
+        s->retrans[STACK_KERNEL] += one_retrans(&s->one[STACK_KERNEL][i]);
+        s->retrans[STACK_USER] += one_retrans(&s->one[STACK_USER][i]);
     }
     handshake(s);
     syn_times(s);

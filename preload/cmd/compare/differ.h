@@ -5,6 +5,7 @@
 #ifndef STANDIN_COMPARE_DIFFER_H
 #define STANDIN_COMPARE_DIFFER_H
 
+#include "calls.h"
 #include "story.h"
 
 enum diff_class {
@@ -18,7 +19,7 @@ extern const char *const class_names[CLASSES];
 
 struct difference {
     enum diff_class class;
-    const char *what;
+    char what[128];
     const char *clause; /* "RFC 7323 2.2"; "" where none is concerned */
     char kernel[96], ours[96];
 };
@@ -34,9 +35,11 @@ struct spread {
 struct sides {
     const struct one *one[STACKS]; /* n of each */
     const struct story *story[STACKS];
+    const struct calls *calls; /* of all runs */
     unsigned n;
     struct spread wall[STACKS], cpu[STACKS], connect[STACKS], first_byte[STACKS], total[STACKS],
         repair[STACKS], goodput[STACKS];
+    uint64_t retrans[STACKS]; /* segments sent again, as the stacks themselves count, all runs */
     struct difference diff[DIFFERENCES_MAX];
     unsigned ndiffs;
     bool same_result; /* exit status and output, in all runs */

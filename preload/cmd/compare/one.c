@@ -33,6 +33,7 @@
 #define LISTEN_MS 15000
 #define CLOSE_MS  3000
 #define STEP_MS   3
+#define MADE      "made by the wire"
 
 const char *const stack_names[STACKS] = {"kernel", "user"};
 
@@ -75,7 +76,8 @@ static void on_put(void *ctx, nsec at, enum wire_dir d, uint64_t no, const uint8
 static struct seen *find(struct one *o, unsigned dir, uint64_t no)
 {
     for (unsigned i = o->nseen; i-- > 0;) {
-        if (o->seen[i].dir == dir && o->seen[i].no <= no) {
+        bool own = o->seen[i].no == 0 && no != 0;
+        if (o->seen[i].dir == dir && o->seen[i].no <= no && !own) {
             return o->seen[i].no == no ? &o->seen[i] : NULL;
         }
     }
@@ -93,9 +95,10 @@ static void on_fired(void *ctx, const struct wire_firing *f)
 
 static void on_taken(void *ctx, nsec at, enum wire_dir d, uint64_t no, const uint8_t *p, size_t len)
 {
+    if (no == 0) { /* made by the wire: it did not go in */
+        on_put(ctx, at, d, no, p, len);
+    }
     struct seen *x = find(ctx, d, no);
-    (void)p;
-    (void)len;
     if (x && x->arrived == NEVER) {
         x->arrived = at;
     }
@@ -313,8 +316,10 @@ static pid_t start_program(struct stage *t)
         setenv("STANDIN_ADDR", "10.77.0.2/24,fd77::2/64", 1);
     }
     char **words = words_of(t, self);
+    watched_begin(t->s, t->o);
     pid_t pid =
         words && words[0] ? start(t->s, t->a, words[0], words, t->o->out_path, t->o->err_path) : -1;
+    watched_end();
     unsetenv("STANDIN_LINK");
     unsetenv("STANDIN_ADDR");
     free(words);
@@ -403,6 +408,7 @@ static bool play(struct stage *t)
     relay_stop(r);
     copy_firings(o, relay_wire(r));
     relay_free(r);
+    watched_take(t->s, o);
     return true;
 }
 
@@ -473,6 +479,7 @@ void one_free(struct one *o)
     free(o->seen);
     free(o->sample);
     free(o->firing);
+    free(o->call);
     *o = (struct one){0};
 }
 
@@ -490,7 +497,10 @@ static void put_packet(struct pcapng_out *out, const struct seen *x, const struc
                               .data = x->p,
                               .caplen = x->len};
 
-    if (x->fired != FIRED_NONE) {
+    if (x->no == 0) {
+        p.comment[0] = (struct pcapng_text){MADE, sizeof MADE - 1};
+        p.ncomments = 1;
+    } else if (x->fired != FIRED_NONE) {
         if (x->rule < s->wire.nrules) {
             impair_print(&s->wire.rule[x->rule], rule);
         }

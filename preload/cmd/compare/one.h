@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/event.h"
 #include "tun/wire.h"
 
 enum stack_kind { STACK_KERNEL, STACK_USER };
@@ -20,7 +21,7 @@ extern const char *const stack_names[STACKS]; /* "kernel", "user" */
 struct seen {
     nsec at;
     nsec arrived;  /* at the other end; NEVER: it did not */
-    uint64_t no;   /* in its direction */
+    uint64_t no;   /* in its direction; 0: made by the wire (a reset, ICMP), it never went in */
     uint8_t dir;   /* enum wire_dir */
     uint8_t fired; /* enum wire_fired of the last firing; FIRED_NONE */
     uint8_t rule;
@@ -56,7 +57,10 @@ struct one {
     unsigned nsamples;
     struct wire_firing *firing;
     unsigned nfirings;
-    uint64_t firings; /* all of them */
+    uint64_t firings;   /* all of them */
+    struct event *call; /* EV_CALL: the program's socket calls with their results (watch.h) */
+    unsigned ncalls;
+    uint64_t uncalled; /* calls beyond what the log holds */
 };
 
 /* What all runs have in common. */
@@ -69,6 +73,7 @@ struct setup {
     struct wire_spec wire;
     uint32_t mtu;
     nsec timeout;
+    const char *watch; /* the watching library; "": calls are not watched */
 };
 
 /* Runs it; false after a message: it could not be run at all. one_free in either case. */
@@ -77,6 +82,18 @@ void one_free(struct one *o);
 
 /* Writes its capture (pcapng), what fired in the comments. False after a message. */
 bool one_capture(const struct one *o, const struct setup *s, const char *path);
+
+/* Of what its TCPs said themselves: segments sent again, over all connections. */
+uint64_t one_retrans(const struct one *o);
+
+/* ---- watched.c */
+
+/* Before the program starts: its calls go to a log in the folder. Sets variables of the
+ * environment that the program gets; watched_end takes them back. */
+void watched_begin(const struct setup *s, const struct one *o);
+void watched_end(void);
+/* Behind the program's end: calls and samples out of the log, which goes. */
+void watched_take(const struct setup *s, struct one *o);
 
 /* ---- sample.c */
 

@@ -66,18 +66,59 @@ static void count_row(const struct sides *s, const char *name, size_t offset)
 
 static void card_row(const struct sides *s)
 {
+    const struct card *c[STACKS];
     char text[STACKS][96];
 
     for (int k = 0; k < STACKS; k++) {
-        const struct card *c = &s->story[k][0].card[WIRE_OUT];
-        if (c->seen) {
-            snprintf(text[k], sizeof text[k], "<%s> mss %u, scale %d", c->options, c->mss,
-                     c->wscale);
+        c[k] = &s->story[k][0].card[WIRE_OUT];
+        if (!c[k]->seen) {
+            snprintf(text[k], sizeof text[k], "none seen");
+        } else if (c[k]->wscale < 0) {
+            snprintf(text[k], sizeof text[k], "MSS %u, no window scale", c[k]->mss);
+        } else {
+            snprintf(text[k], sizeof text[k], "MSS %u, window scale %d", c[k]->mss, c[k]->wscale);
+        }
+    }
+    text_row("handshake", text[0], text[1]);
+    text_row("  options", c[0]->seen ? c[0]->options : "-", c[1]->seen ? c[1]->options : "-");
+}
+
+/* What could be watched. */
+static void calls_row(const struct sides *s)
+{
+    char text[STACKS][64];
+
+    for (int k = 0; k < STACKS; k++) {
+        const struct one *o = &s->one[k][0];
+        if (o->ncalls) {
+            unsigned n = calls_sockets(o);
+            snprintf(text[k], sizeof text[k], "%u on %u socket%s", o->ncalls, n, n == 1 ? "" : "s");
         } else {
             snprintf(text[k], sizeof text[k], "none seen");
         }
     }
-    text_row("handshake", text[0], text[1]);
+    text_row("socket calls", text[0], text[1]);
+}
+
+static void unwatched(const struct compared *w)
+{
+    const struct sides *s = w->sides;
+
+    if (!s->calls->watched[STACK_KERNEL] || !s->calls->watched[STACK_USER]) {
+        puts(
+            "\nNo socket call was seen on one stack or both: what is static, gains privileges when\n"
+            "it starts or makes system calls without libc cannot be watched.");
+    }
+}
+
+static void retrans_row(const struct sides *s)
+{
+    char text[STACKS][32];
+
+    for (int k = 0; k < STACKS; k++) {
+        snprintf(text[k], sizeof text[k], "%llu", (unsigned long long)s->retrans[k]);
+    }
+    text_row("sent again, by own count", text[0], text[1]);
 }
 
 static void differences(const struct sides *s)
@@ -103,7 +144,8 @@ void compared_table(const struct compared *w)
     for (int k = 0; k < STACKS; k++) {
         snprintf(fired[k], sizeof fired[k], "%llu", (unsigned long long)s->one[k][0].firings);
     }
-    text_row("firings of rules, first run", fired[0], fired[1]);
+    text_row("firings of rules", fired[0], fired[1]);
+    calls_row(s);
     card_row(s);
     count_row(s, "segments", offsetof(struct flow_counts, segments));
     count_row(s, "bytes of new data", offsetof(struct flow_counts, new_bytes));
@@ -114,13 +156,18 @@ void compared_table(const struct compared *w)
     count_row(s, "tail probes",
               offsetof(struct flow_counts, again) + AGAIN_PROBE * sizeof(uint64_t));
     count_row(s, "lost on the wire", offsetof(struct flow_counts, lost));
+    retrans_row(s);
+    printf("  Median (range) of %u run%s\n", s->n, s->n == 1 ? "" : "s");
     time_row("run time", s->wall);
     time_row("CPU time", s->cpu);
     time_row("connect", s->connect);
     time_row("first byte", s->first_byte);
     time_row("on the wire", s->total);
-    time_row("longest repair", s->repair);
+    if (s->repair[0].max > 0 || s->repair[1].max > 0) {
+        time_row("longest repair of a loss", s->repair);
+    }
     differences(s);
+    unwatched(w);
     printf("\nAgain: %s\n", w->command);
 }
 
@@ -193,6 +240,10 @@ static json_t *run_json(const struct one *o, const struct story *s)
         (json_int_t)o->out_bytes, "wall_ms", (double)o->wall / 1e6, "cpu_ms", (double)o->cpu / 1e6);
 
     json_object_set_new(r, "connections", json_integer(s->connections));
+    json_object_set_new(r, "calls", json_integer(o->ncalls));
+    json_object_set_new(r, "calls_unseen", json_integer((json_int_t)o->uncalled));
+    json_object_set_new(r, "sockets", json_integer(calls_sockets(o)));
+    json_object_set_new(r, "own_retransmissions", json_integer((json_int_t)one_retrans(o)));
     json_object_set_new(r, "connect_ms", nsec_json(s->connect));
     json_object_set_new(r, "first_byte_ms", nsec_json(s->first_byte));
     json_object_set_new(r, "wire_ms", nsec_json(s->total));
@@ -218,6 +269,20 @@ static json_t *diffs_json(const struct sides *s)
         json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:s}", "class",
                                               class_names[d->class], "what", d->what, "clause",
                                               d->clause, "kernel", d->kernel, "ours", d->ours));
+    }
+    return list;
+}
+
+/* What the calls answered, and in how many runs. */
+static json_t *outcomes_json(const struct calls *c)
+{
+    json_t *list = json_array();
+    for (unsigned i = 0; i < c->noutcomes; i++) {
+        const struct outcome *x = &c->outcome[i];
+        json_array_append_new(list, json_pack("{s:s, s:i, s:s, s:s, s:i, s:i}", "socket", x->socket,
+                                              "nth", (int)x->nth, "call", x->call, "result",
+                                              x->result, "kernel_runs", (int)x->runs[STACK_KERNEL],
+                                              "our_runs", (int)x->runs[STACK_USER]));
     }
     return list;
 }
@@ -253,11 +318,12 @@ json_t *compared_json(const struct compared *w)
         json_array_append_new(program, json_string(w->setup->program[i]));
     }
     uname(&u);
-    return json_pack("{s:s, s:b, s:s, s:o, s:s*, s:o, s:I, s:i, s:s, s:s, s:o, s:o, s:o, s:o}",
-                     "verdict", compared_verdict(s, verdict, sizeof verdict), "same_result",
-                     (int)s->same_result, "again", w->command, "program", program, "server",
-                     w->setup->server, "rules", rules, "seed", (json_int_t)w->seed, "runs_each",
-                     (int)s->n, "kernel_release", u.release, "folder", w->setup->folder, "kernel",
-                     side_json(s, STACK_KERNEL), "ours", side_json(s, STACK_USER), "differences",
-                     diffs_json(s), "runs", runs);
+    return json_pack(
+        "{s:s, s:b, s:s, s:o, s:s*, s:o, s:I, s:i, s:i, s:s, s:s, s:o, s:o, s:o, s:o, s:o}",
+        "verdict", compared_verdict(s, verdict, sizeof verdict), "same_result", (int)s->same_result,
+        "again", w->command, "program", program, "server", w->setup->server, "rules", rules, "seed",
+        (json_int_t)w->seed, "runs_each", (int)s->n, "warmup_each", (int)w->warmup,
+        "kernel_release", u.release, "folder", w->setup->folder, "kernel",
+        side_json(s, STACK_KERNEL), "ours", side_json(s, STACK_USER), "differences", diffs_json(s),
+        "calls", outcomes_json(s->calls), "runs", runs);
 }

@@ -13,6 +13,7 @@ struct compared {
     const struct sides *sides;
     const char *command; /* to repeat it */
     uint64_t seed;
+    unsigned warmup;                 /* pairs that are not counted */
     char rules[WIRE_RULES_MAX][160]; /* printed by impair_print */
 };
 

@@ -255,6 +255,10 @@ static void take(struct teller *k, const struct seen *x)
     struct flow_counts *n = &k->s->count[x->dir];
 
     dissect(&d, x->p, x->len, x->len);
+    if (x->no == 0) { /* the wire's: neither side sent it */
+        k->s->cut = k->s->cut || (d.tcp.present && d.tcp.flags & F_RST);
+        return;
+    }
     n->segments++;
     n->lost += x->arrived == NEVER;
     for (unsigned i = 0; i < d.nsums; i++) {
@@ -306,6 +310,9 @@ struct step *story_steps(const struct one *o, unsigned *n)
     *n = 0;
     for (unsigned i = 0; steps && conn && i < o->nseen; i++) {
         const struct seen *x = &o->seen[i];
+        if (x->no == 0) {
+            continue;
+        }
         struct step *p = &steps[(*n)++];
         *p = (struct step){.x = x};
         dissect(&d, x->p, x->len, x->len);
