@@ -38,8 +38,8 @@ static int help(void)
     return 0;
 }
 
-/* The watching library of a comparison stands before ours: it is to see what ours answers. The bytes
- * of `old` that name it; 0: it is not there. */
+/* The watching library of a comparison stands before ours: it is to see what ours answers. The
+ * bytes of `old` that name it; 0: it is not there. */
 static size_t watching(const char *old)
 {
     size_t len = strcspn(old, ": ");

@@ -105,9 +105,8 @@ static void unwatched(const struct compared *w)
     const struct sides *s = w->sides;
 
     if (!s->calls->watched[STACK_KERNEL] || !s->calls->watched[STACK_USER]) {
-        puts(
-            "\nNo socket call was seen on one stack or both: what is static, gains privileges when\n"
-            "it starts or makes system calls without libc cannot be watched.");
+        puts("\nNo socket call was seen on one stack or both: what is static, gains privileges\n"
+             "when it starts, or makes system calls without libc cannot be watched.");
     }
 }
 
