@@ -10,8 +10,8 @@
  * The option goes out in Linux's way: tcp_ecn_option 2, with everything; 1, after another codepoint
  * or a mark, for each 4 MiB, and tcp_ecn_option_beacon times a round trip; 3, whatever befell it.
  * The order is always 174's, as many counters as have room, and none at all when those that changed
- * have none. Linux, not RFC 9768 3.2.3.2.3: only to a peer that has sent one. While it may go
- * SND.MSS leaves room for it.
+ * have none. Linux, not RFC 9768 3.2.3.2.3: only to a peer that has sent one; but a client whose
+ * SYN was lost begins, for then nobody else would. While it may go SND.MSS leaves room for it.
  *
  * Sender. What is read from the flags is a count modulo 8. An ACK that says nothing newer is not
  * read (appendix A.1). One that delivers seven segments or fewer leaves no doubt; of one that
@@ -172,6 +172,7 @@ void accecn_syn_in(struct tcp *c, const struct tcp_seg *seg)
         see_option(x, &seg->accecn);
         x->demand = 2; /* 3.2.3.2.1: the ACK, and the first data */
     }
+    x->unsure = !x->seen && c->info.total_retrans;
 }
 
 void accecn_opened(const struct stack *st, struct tcp *c, const struct tcp_seg *seg)
@@ -250,7 +251,7 @@ static bool may_send_option(const struct stack *st, const struct accecn *x)
 {
     int32_t mode = st->knobs.tcp_ecn_option;
 
-    return mode && x->seen && (mode >= 3 || !(x->fail & ACCECN_OPT_FAIL_SEND));
+    return mode && (x->seen || x->unsure) && (mode >= 3 || !(x->fail & ACCECN_OPT_FAIL_SEND));
 }
 
 uint8_t accecn_reserve(const struct stack *st, const struct tcp *c)

@@ -69,6 +69,7 @@ struct accecn {
     bool deaf         : 1; /* what the peer feeds back is not believed */
     bool syn_marked   : 1; /* our SYN or SYN-ACK met congestion */
     bool synack_ce    : 1; /* a SYN-ACK's mark is counted */
+    bool unsure       : 1; /* a SYN-ACK sent again has no option, whatever the peer can do */
 };
 
 /* ---- the object */

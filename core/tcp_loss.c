@@ -718,6 +718,11 @@ void tcp_tlp_fire(struct stack *st, struct env *env, struct tcp *c)
     if (c->fl->tx.n == 0) {
         return;
     }
+    if (c->fl->tx.sacked) { /* 7.2: reported since, while the reordering timer ran */
+        *tcp_due_at(c, TT_TLP) = NEVER;
+        tcp_timer_set(st, env, c, TT_RTO, env->now + tcp_rto(st, c));
+        return;
+    }
     seq before = c->snd.nxt;
     uint32_t cwnd = c->cc.cwnd;
 

@@ -1,5 +1,5 @@
 # The simulator: whole stacks and the emulated wire in virtual time.
-SIM       := table storm_test fair_test
+SIM       := table storm_test fair_test accecn_test
 SIM_BIN   := $(addprefix $(BUILD)/sim/,$(SIM))
 SIM_LIB   := $(call obj,$(filter-out $(addprefix tests/sim/,$(addsuffix .c,$(SIM))),$(wildcard tests/sim/*.c)))
 SEEDS     ?= 1000

@@ -7,7 +7,7 @@ build=${1:?check.sh BUILD}
 : "${T:=}"
 failed=0
 
-for t in storm_test fair_test; do
+for t in storm_test accecn_test fair_test; do
     [[ -z $T || $t == *"$T"* ]] || continue
     [[ $t != fair_test || -n $T || -n ${SEEDS:-} ]] || continue # long: with `make sim`
     "$build/sim/$t" || failed=1

@@ -58,6 +58,9 @@ static const char *const faults[] = {
     "mss 300",
     "mtu 1300",
     "ecn-mark 10%",
+    "ecn-mark 60%",
+    "ecn-bleach",
+    "strip accecn on all",
     "blackhole after 20KiB for 2s",
     "in: blackhole after 10KiB for 700ms",
     "window 0 after 10KiB for 1s",
@@ -99,6 +102,7 @@ static uint64_t some_bytes(void)
 }
 
 static bool tiny_buffers, reno;
+static int32_t ecn, ecn_option;
 
 static void tune(struct stack_config *cfg, unsigned host)
 {
@@ -110,7 +114,8 @@ static void tune(struct stack_config *cfg, unsigned host)
         cfg->knobs.tcp_wmem_max = 8192;
     }
     cfg->knobs.tcp_congestion_control = !reno;
-    cfg->knobs.tcp_ecn = 1;
+    cfg->knobs.tcp_ecn = ecn;
+    cfg->knobs.tcp_ecn_option = ecn_option;
 }
 
 static void finish(struct net *n, struct talk *t, unsigned ntalks)
@@ -139,6 +144,8 @@ static void one(uint64_t seed, bool loud)
     make_rules(rules, sizeof rules);
     tiny_buffers = below(5) == 0;
     reno = below(3) == 0;
+    ecn = below(2) ? 1 : 3;
+    ecn_option = (int32_t)below(4);
     unsigned ntalks = 1 + (unsigned)below(TALKS_MAX);
     uint32_t caps = below(3) == 0 ? LINK_CSUM | LINK_TSO4 | LINK_TSO6 : 0;
     struct net *n = net_new(rules, seed, caps, tune);
