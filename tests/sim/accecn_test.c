@@ -152,7 +152,8 @@ static void cleared_codepoints(void **state)
     assert_int_equal(0, c.retrans);
 }
 
-/* Super-segments, with acknowledgments of many packets at once: DCTCP's share is that of the marks. */
+/* Super-segments, with acknowledgments of many packets at once: DCTCP's share is that of the marks.
+ */
 static void dctcp_share(void **state)
 {
     (void)state;
