@@ -719,6 +719,8 @@ void tcp_done(struct stack *st, struct env *env, struct tcp *c, enum err err);
 /* Buffers and timers of a connection that carries data no more. */
 void tcp_release_bufs(struct stack *st, struct tcp *c);
 void tcp_enter_time_wait(struct stack *st, struct env *env, struct tcp *c);
+/* What the program has set and a listener's children inherit. */
+void tcp_copy_options(struct tcp *c, const struct tcp *from);
 /* The MSS we announce, from the MTU towards the peer. */
 void tcp_open_mss(const struct stack *st, struct tcp *c);
 uint16_t tcp_adv_mss(const struct stack *st, const struct tcp *c, const struct addr *raddr);

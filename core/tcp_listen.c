@@ -136,18 +136,7 @@ static struct tcp *new_child(struct stack *st, struct env *env, struct tcp *l, c
     c->s.flow = *f;
     c->s.connected = true;
     tcp_init(st, env, &c->s);
-    c->nodelay = l->nodelay;
-    c->user_mss = l->user_mss;
-    c->window_clamp = l->window_clamp;
-    c->keep_idle_s = l->keep_idle_s;
-    c->keep_intvl_s = l->keep_intvl_s;
-    c->keep_cnt = l->keep_cnt;
-    c->user_timeout_ms = l->user_timeout_ms;
-    c->linger2_s = l->linger2_s;
-    c->notsent_lowat = l->notsent_lowat;
-    c->cork = l->cork;
-    c->inq_opt = l->inq_opt;
-    c->cc.algo = l->cc.algo;
+    tcp_copy_options(c, l);
     if (UNLIKELY(l->s.side != NULL) && !tcp_md5_inherit(st, env, c, l)) {
         sock_free(st, &c->s);
         return NULL;

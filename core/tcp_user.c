@@ -132,6 +132,22 @@ int tcp_connect_again(struct stack *st, struct env *env, struct sock *s)
     return 0;
 }
 
+void tcp_copy_options(struct tcp *c, const struct tcp *from)
+{
+    c->nodelay = from->nodelay;
+    c->cork = from->cork;
+    c->user_mss = from->user_mss;
+    c->window_clamp = from->window_clamp;
+    c->keep_idle_s = from->keep_idle_s;
+    c->keep_intvl_s = from->keep_intvl_s;
+    c->keep_cnt = from->keep_cnt;
+    c->user_timeout_ms = from->user_timeout_ms;
+    c->linger2_s = from->linger2_s;
+    c->notsent_lowat = from->notsent_lowat;
+    c->inq_opt = from->inq_opt;
+    c->cc.algo = from->cc.algo;
+}
+
 /* As new, but for the program's options. */
 static void reset_block(struct stack *st, struct env *env, struct tcp *c)
 {
@@ -139,19 +155,8 @@ static void reset_block(struct stack *st, struct env *env, struct tcp *c)
 
     memset((uint8_t *)c + sizeof c->s, 0, sizeof *c - sizeof c->s);
     tcp_init(st, env, &c->s);
-    c->nodelay = old.nodelay;
-    c->cork = old.cork;
-    c->user_mss = old.user_mss;
-    c->window_clamp = old.window_clamp;
-    c->keep_idle_s = old.keep_idle_s;
-    c->keep_intvl_s = old.keep_intvl_s;
-    c->keep_cnt = old.keep_cnt;
-    c->user_timeout_ms = old.user_timeout_ms;
-    c->linger2_s = old.linger2_s;
+    tcp_copy_options(c, &old);
     c->syncnt = old.syncnt;
-    c->notsent_lowat = old.notsent_lowat;
-    c->inq_opt = old.inq_opt;
-    c->cc.algo = old.cc.algo;
     c->fastopen_connect = old.fastopen_connect;
     c->fastopen_no_cookie = old.fastopen_no_cookie;
     c->fo = old.fo;

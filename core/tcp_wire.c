@@ -16,25 +16,10 @@
 #include "check.h"
 #include "rdwr.h"
 
-enum {
-    OPT_EOL = 0,
-    OPT_NOP = 1,
-    OPT_MSS = 2,
-    OPT_WSCALE = 3,
-    OPT_SACK_OK = 4,
-    OPT_SACK = 5,
-    OPT_TS = 8,
-    OPT_MD5 = 19, /* RFC 2385 */
-    OPT_FO = 34,
-    OPT_ACCECN0 = 172, /* RFC 9768 3.2.3 */
-    OPT_ACCECN1 = 174,
-    OPT_EXP = 254,
-};
-
 #define FO_EXP_ID 0xf989u /* RFC 6994's identifier of Fast Open's experiment */
 
 /* <nop,nop,TS> as a word: 0x0101080a. */
-static const uint8_t ts_layout[4] = {OPT_NOP, OPT_NOP, OPT_TS, 10};
+static const uint8_t ts_layout[4] = {TCP_OPT_NOP, TCP_OPT_NOP, TCP_OPT_TS, 10};
 
 static uint32_t get32(const uint8_t *p)
 {
@@ -95,28 +80,29 @@ static void parse_option(struct tcp_seg *s, uint8_t kind, struct rd *body)
     bool syn = s->flags & TCP_SYN;
     size_t n = rd_left(body);
 
-    if (kind == OPT_MSS && n == 2 && syn) {
+    if (kind == TCP_OPT_MSS && n == 2 && syn) {
         s->mss = rd_u16(body);
         s->has_mss = true;
-    } else if (kind == OPT_WSCALE && n == 1 && syn) {
+    } else if (kind == TCP_OPT_WSCALE && n == 1 && syn) {
         uint8_t shift = rd_u8(body);
         s->wscale = shift > 14 ? 14 : shift; /* RFC 7323 2.3 */
         s->has_wscale = true;
-    } else if (kind == OPT_SACK_OK && n == 0 && syn) {
+    } else if (kind == TCP_OPT_SACK_OK && n == 0 && syn) {
         s->has_sack_ok = true;
-    } else if (kind == OPT_TS && n == 8) {
+    } else if (kind == TCP_OPT_TS && n == 8) {
         s->ts_val = rd_u32(body);
         s->ts_ecr = rd_u32(body);
         s->has_ts = true;
-    } else if (kind == OPT_SACK && n >= 8 && n % 8 == 0 && !syn) {
+    } else if (kind == TCP_OPT_SACK && n >= 8 && n % 8 == 0 && !syn) {
         parse_sack(s, body);
-    } else if (kind == OPT_MD5 && n == 16) {
+    } else if (kind == TCP_OPT_MD5 && n == 16) {
         s->md5 = rd_bytes(body, n);
-    } else if ((kind == OPT_ACCECN0 || kind == OPT_ACCECN1) && !(syn && !(s->flags & TCP_ACK))) {
-        parse_accecn(s, body, kind == OPT_ACCECN1);
-    } else if (kind == OPT_FO && syn) {
+    } else if ((kind == TCP_OPT_ACCECN0 || kind == TCP_OPT_ACCECN1) &&
+               !(syn && !(s->flags & TCP_ACK))) {
+        parse_accecn(s, body, kind == TCP_OPT_ACCECN1);
+    } else if (kind == TCP_OPT_FO && syn) {
         parse_fastopen(s, body, false);
-    } else if (kind == OPT_EXP && n >= 2 && syn && rd_u16(body) == FO_EXP_ID) {
+    } else if (kind == TCP_OPT_EXP && n >= 2 && syn && rd_u16(body) == FO_EXP_ID) {
         parse_fastopen(s, body, true);
     }
 }
@@ -127,10 +113,10 @@ static void parse_options(struct tcp_seg *s, struct rd r)
 {
     while (rd_left(&r)) {
         uint8_t kind = rd_u8(&r);
-        if (kind == OPT_EOL) {
+        if (kind == TCP_OPT_EOL) {
             return;
         }
-        if (kind == OPT_NOP) {
+        if (kind == TCP_OPT_NOP) {
             continue;
         }
         uint8_t len = rd_u8(&r);
@@ -185,7 +171,7 @@ static uint8_t *build_ts(uint8_t *p, const struct tcp_seg *s, uint8_t pad1, uint
 {
     *p++ = pad1;
     *p++ = pad2;
-    *p++ = OPT_TS;
+    *p++ = TCP_OPT_TS;
     *p++ = 10;
     p = put32(p, s->ts_val);
     return put32(p, s->ts_ecr);
@@ -199,7 +185,7 @@ static uint8_t *build_fastopen(uint8_t *p, const struct tfo_cookie *fo, uint32_t
     if (((len + 3) & ~3u) > room) {
         return p;
     }
-    *p++ = fo->exp ? OPT_EXP : OPT_FO;
+    *p++ = fo->exp ? TCP_OPT_EXP : TCP_OPT_FO;
     *p++ = (uint8_t)len;
     if (fo->exp) {
         *p++ = FO_EXP_ID >> 8;
@@ -208,7 +194,7 @@ static uint8_t *build_fastopen(uint8_t *p, const struct tfo_cookie *fo, uint32_t
     memcpy(p, fo->b, fo->len);
     p += fo->len;
     for (; len % 4; len++) {
-        *p++ = OPT_NOP;
+        *p++ = TCP_OPT_NOP;
     }
     return p;
 }
@@ -217,14 +203,14 @@ static uint8_t *build_fastopen(uint8_t *p, const struct tfo_cookie *fo, uint32_t
 static uint8_t *pad_to(uint8_t *p, const uint8_t *from, uint32_t rest)
 {
     while ((uint32_t)(p - from) % 4 != rest) {
-        *p++ = OPT_NOP;
+        *p++ = TCP_OPT_NOP;
     }
     return p;
 }
 
 static uint8_t *build_accecn(uint8_t *p, const struct accecn_opt *o)
 {
-    *p++ = o->order1 ? OPT_ACCECN1 : OPT_ACCECN0;
+    *p++ = o->order1 ? TCP_OPT_ACCECN1 : TCP_OPT_ACCECN0;
     *p++ = (uint8_t)(2 + 3 * o->n);
     for (uint8_t i = 0; i < o->n; i++) {
         *p++ = (uint8_t)(o->v[i] >> 16);
@@ -241,25 +227,26 @@ static uint8_t *build_syn_options(uint8_t *p, const struct tcp_seg *s)
     const uint8_t *from = p;
 
     if (s->has_mss) {
-        *p++ = OPT_MSS;
+        *p++ = TCP_OPT_MSS;
         *p++ = 4;
         *p++ = (uint8_t)(s->mss >> 8);
         *p++ = (uint8_t)s->mss;
     }
     if (s->has_ts) {
-        p = s->has_sack_ok ? build_ts(p, s, OPT_SACK_OK, 2) : build_ts(p, s, OPT_NOP, OPT_NOP);
+        p = s->has_sack_ok ? build_ts(p, s, TCP_OPT_SACK_OK, 2)
+                           : build_ts(p, s, TCP_OPT_NOP, TCP_OPT_NOP);
     }
     if (s->accecn.here) {
         p = build_accecn(p, &s->accecn);
     }
     if (s->has_sack_ok && !s->has_ts) {
         p = pad_to(p, from, 2);
-        *p++ = OPT_SACK_OK;
+        *p++ = TCP_OPT_SACK_OK;
         *p++ = 2;
     }
     if (s->has_wscale) {
         p = pad_to(p, from, 1);
-        *p++ = OPT_WSCALE;
+        *p++ = TCP_OPT_WSCALE;
         *p++ = 3;
         *p++ = s->wscale;
     }
@@ -269,7 +256,7 @@ static uint8_t *build_syn_options(uint8_t *p, const struct tcp_seg *s)
 static uint8_t *pad_nop(uint8_t *p, const uint8_t *from, uint32_t ahead, uint32_t to)
 {
     while ((uint32_t)(p - from + ahead) % to) {
-        *p++ = OPT_NOP;
+        *p++ = TCP_OPT_NOP;
     }
     return p;
 }
@@ -280,25 +267,25 @@ static uint8_t *build_syn_freebsd(uint8_t *p, const struct tcp_seg *s)
     const uint8_t *from = p;
 
     if (s->has_mss) {
-        *p++ = OPT_MSS;
+        *p++ = TCP_OPT_MSS;
         *p++ = 4;
         *p++ = (uint8_t)(s->mss >> 8);
         *p++ = (uint8_t)s->mss;
     }
     if (s->has_wscale) {
         p = pad_nop(p, from, 1, 2);
-        *p++ = OPT_WSCALE;
+        *p++ = TCP_OPT_WSCALE;
         *p++ = 3;
         *p++ = s->wscale;
     }
     if (s->has_sack_ok) {
         p = pad_nop(p, from, 0, 2);
-        *p++ = OPT_SACK_OK;
+        *p++ = TCP_OPT_SACK_OK;
         *p++ = 2;
     }
     if (s->has_ts) {
         p = pad_nop(p, from, 2, 4);
-        *p++ = OPT_TS;
+        *p++ = TCP_OPT_TS;
         *p++ = 10;
         p = put32(p, s->ts_val);
         p = put32(p, s->ts_ecr);
@@ -307,7 +294,7 @@ static uint8_t *build_syn_freebsd(uint8_t *p, const struct tcp_seg *s)
         p = build_accecn(p, &s->accecn);
     }
     while ((p - from) % 4) {
-        *p++ = s->fo.here ? OPT_NOP : OPT_EOL; /* Fast Open's comes behind */
+        *p++ = s->fo.here ? TCP_OPT_NOP : TCP_OPT_EOL; /* Fast Open's comes behind */
     }
     return p;
 }
@@ -319,7 +306,7 @@ static uint8_t *build_sack(uint8_t *p, const struct tcp_seg *s, uint32_t room)
     if (n > s->nsack) {
         n = s->nsack;
     }
-    *p++ = OPT_SACK;
+    *p++ = TCP_OPT_SACK;
     *p++ = (uint8_t)(2 + 8 * n);
     for (uint32_t i = 0; i < n; i++) {
         p = put32(p, s->sack[i].from.v);
@@ -378,7 +365,7 @@ uint32_t tcp_seg_build(struct tcp_seg *s, uint8_t *out)
     const uint8_t *from = p;
 
     if (UNLIKELY(s->sign)) { /* Linux, not RFC: before all others; the digest comes last */
-        const uint8_t head[4] = {OPT_NOP, OPT_NOP, OPT_MD5, 18};
+        const uint8_t head[4] = {TCP_OPT_NOP, TCP_OPT_NOP, TCP_OPT_MD5, 18};
         memcpy(p, head, sizeof head);
         memset(p + sizeof head, 0, 16);
         p += TCP_MD5_OPT;
@@ -389,7 +376,7 @@ uint32_t tcp_seg_build(struct tcp_seg *s, uint8_t *out)
             p = build_fastopen(p, &s->fo, (uint32_t)(out + TCP_HDR_MAX - p));
         }
     } else {
-        p = s->has_ts ? build_ts(p, s, OPT_NOP, OPT_NOP) : p;
+        p = s->has_ts ? build_ts(p, s, TCP_OPT_NOP, TCP_OPT_NOP) : p;
         p = s->accecn.here ? build_accecn(p, &s->accecn) : p;
     }
     if (s->nsack) {

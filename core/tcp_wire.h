@@ -26,6 +26,22 @@ enum {
     TCP_AE = 0x100, /* RFC 9768; the NS bit of RFC 3540 */
 };
 
+/* Kinds of options that segments are read for or built with. */
+enum {
+    TCP_OPT_EOL = 0,
+    TCP_OPT_NOP = 1,
+    TCP_OPT_MSS = 2,
+    TCP_OPT_WSCALE = 3,
+    TCP_OPT_SACK_OK = 4,
+    TCP_OPT_SACK = 5,
+    TCP_OPT_TS = 8,
+    TCP_OPT_MD5 = 19, /* RFC 2385 */
+    TCP_OPT_FO = 34,
+    TCP_OPT_ACCECN0 = 172, /* RFC 9768 3.2.3 */
+    TCP_OPT_ACCECN1 = 174,
+    TCP_OPT_EXP = 254,
+};
+
 /* How the options of a SYN are laid out. */
 enum syn_layout {
     SYN_LINUX,   /* <mss,sackOK,TS,nop,wscale>, nops where one is missing */

@@ -21,14 +21,7 @@
 #include "check.h"
 #include "tcp.h"
 
-/* A text being written; it stops at its end. */
-struct text {
-    char *p;
-    size_t len;
-    size_t max;
-};
-
-__attribute__((format(printf, 2, 3))) static void put(struct text *t, const char *format, ...)
+void text_put(struct text *t, const char *format, ...)
 {
     __builtin_va_list args;
     __builtin_va_start(args, format);
@@ -91,22 +84,22 @@ static void put_syn_options(struct text *t, const struct event *ev)
     const char *sep = " <";
     size_t before = t->len;
     if (ev->u.seg.syn.mss) {
-        put(t, "%smss %u", sep, ev->u.seg.syn.mss);
+        text_put(t, "%smss %u", sep, ev->u.seg.syn.mss);
         sep = ",";
     }
     if (ev->u.seg.syn.opts & SEG_SYN_SACK) {
-        put(t, "%ssackOK", sep);
+        text_put(t, "%ssackOK", sep);
         sep = ",";
     }
     if (ev->u.seg.syn.opts & SEG_SYN_TS) {
-        put(t, "%sTS", sep);
+        text_put(t, "%sTS", sep);
         sep = ",";
     }
     if (ev->u.seg.syn.opts & SEG_SYN_WSCALE) {
-        put(t, "%swscale %u", sep, ev->u.seg.syn.wscale);
+        text_put(t, "%swscale %u", sep, ev->u.seg.syn.wscale);
     }
     if (t->len != before) {
-        put(t, ">");
+        text_put(t, ">");
     }
 }
 
@@ -115,17 +108,17 @@ static void put_segment(struct text *t, const struct event *ev)
     char flags[12];
     bool out = ev->kind == EV_SEG_OUT;
     uint32_t from = ev->u.seg.seq;
-    put(t, "%c %s %u:%u(%u)", out ? '>' : '<', trace_flags(ev->u.seg.flags, flags), from,
-        from + ev->u.seg.len, ev->u.seg.len);
+    text_put(t, "%c %s %u:%u(%u)", out ? '>' : '<', trace_flags(ev->u.seg.flags, flags), from,
+             from + ev->u.seg.len, ev->u.seg.len);
     if (ev->u.seg.flags & 0x10) {
-        put(t, " ack %u", ev->u.seg.ack);
+        text_put(t, " ack %u", ev->u.seg.ack);
     }
-    put(t, " win %u", ev->u.seg.wnd);
+    text_put(t, " win %u", ev->u.seg.wnd);
     if (ev->u.seg.flags & 0x02) {
         put_syn_options(t, ev);
     }
     if (out && !is_plain(ev->why)) {
-        put(t, "  // %s", tx_reason_text(ev->why));
+        text_put(t, "  // %s", tx_reason_text(ev->why));
     }
 }
 
@@ -138,18 +131,19 @@ static void put_state(struct text *t, const struct event *ev)
 {
     const int func_max = (int)sizeof ev->u.state.func;
     size_t start = t->len;
-    put(t, "= %s -> %s", state_text(ev->u.state.from), state_text(ev->u.state.to));
-    put(t, "%*s%.*s:%u", (int)(start + 31 > t->len ? start + 31 - t->len : 1), "", func_max,
-        ev->u.state.func, ev->u.state.line);
+    text_put(t, "= %s -> %s", state_text(ev->u.state.from), state_text(ev->u.state.to));
+    text_put(t, "%*s%.*s:%u", (int)(start + 31 > t->len ? start + 31 - t->len : 1), "", func_max,
+             ev->u.state.func, ev->u.state.line);
 }
 
 static void put_timer(struct text *t, const struct event *ev)
 {
     const char *name = event_timer_name(ev->u.timer.timer);
     if (ev->u.timer.act == EVT_SET) {
-        put(t, "* %s set, %.6f s", name, ((double)ev->u.timer.at - (double)ev->at) / (double)SEC);
+        text_put(t, "* %s set, %.6f s", name,
+                 ((double)ev->u.timer.at - (double)ev->at) / (double)SEC);
     } else {
-        put(t, "* %s %s", name, ev->u.timer.act == EVT_FIRED ? "fired" : "cancelled");
+        text_put(t, "* %s %s", name, ev->u.timer.act == EVT_FIRED ? "fired" : "cancelled");
     }
 }
 
@@ -159,7 +153,7 @@ static void put_endpoint(struct text *t, const struct event *ev)
     char host[ADDR_TEXT_MAX];
     memcpy(&a, ev->u.call.addr, sizeof a);
     addr_text(&a, host);
-    put(t, addr_is4(&a) ? "%s:%u" : "[%s]:%u", host, ev->u.call.arg2);
+    text_put(t, addr_is4(&a) ? "%s:%u" : "[%s]:%u", host, ev->u.call.arg2);
 }
 
 /* What the call was given: what core knows of it. */
@@ -167,8 +161,8 @@ static void put_args(struct text *t, const struct event *ev)
 {
     switch (ev->u.call.call) {
     case EVC_SOCKET:
-        put(t, "%s, %s", ev->u.call.arg == LX_AF_INET6 ? "AF_INET6" : "AF_INET",
-            ev->u.call.arg2 == LX_SOCK_STREAM ? "SOCK_STREAM" : "SOCK_DGRAM");
+        text_put(t, "%s, %s", ev->u.call.arg == LX_AF_INET6 ? "AF_INET6" : "AF_INET",
+                 ev->u.call.arg2 == LX_SOCK_STREAM ? "SOCK_STREAM" : "SOCK_DGRAM");
         break;
     case EVC_BIND:
     case EVC_CONNECT:
@@ -176,15 +170,15 @@ static void put_args(struct text *t, const struct event *ev)
         break;
     case EVC_LISTEN:
     case EVC_SHUTDOWN:
-        put(t, "%d", (int)ev->u.call.arg);
+        text_put(t, "%d", (int)ev->u.call.arg);
         break;
     case EVC_SEND:
     case EVC_RECV:
-        put(t, "..., %llu", (unsigned long long)ev->u.call.arg);
+        text_put(t, "..., %llu", (unsigned long long)ev->u.call.arg);
         break;
     case EVC_SETSOCKOPT:
     case EVC_GETSOCKOPT:
-        put(t, "level %u, option %u", ev->u.call.arg2, (unsigned)ev->u.call.arg);
+        text_put(t, "level %u, option %u", ev->u.call.arg2, (unsigned)ev->u.call.arg);
         break;
     default:
         break;
@@ -197,42 +191,42 @@ static void put_call(struct text *t, const struct event *ev)
     struct text a = {.p = args, .max = sizeof args};
     args[0] = 0;
     put_args(&a, ev);
-    put(t, ". %s(", event_call_name(ev->u.call.call));
+    text_put(t, ". %s(", event_call_name(ev->u.call.call));
     if (ev->u.call.fd >= 0 && ev->u.call.call != EVC_SOCKET) {
-        put(t, "%d%s", ev->u.call.fd, a.len ? ", " : "");
+        text_put(t, "%d%s", ev->u.call.fd, a.len ? ", " : "");
     }
-    put(t, "%s)", args);
+    text_put(t, "%s)", args);
     if (ev->why == CALL_WAITS) {
-        put(t, " waits");
+        text_put(t, " waits");
         return;
     }
-    put(t, " = %lld", (long long)ev->u.call.ret);
+    text_put(t, " = %lld", (long long)ev->u.call.ret);
     if (ev->u.call.err > 0) {
-        put(t, " %s (%s)", err_name(ev->u.call.err), err_text(ev->u.call.err));
+        text_put(t, " %s (%s)", err_name(ev->u.call.err), err_text(ev->u.call.err));
     }
 }
 
 static void put_cwnd(struct text *t, const struct event *ev)
 {
     static const char *const names[] = {"Open", "Disorder", "CWR", "Recovery", "Loss"};
-    put(t, "~ cwnd %u", ev->u.cwnd.cwnd);
+    text_put(t, "~ cwnd %u", ev->u.cwnd.cwnd);
     if (ev->u.cwnd.ssthresh < INT32_MAX) {
-        put(t, " ssthresh %u", ev->u.cwnd.ssthresh);
+        text_put(t, " ssthresh %u", ev->u.cwnd.ssthresh);
     }
-    put(t, " inflight %u %s", ev->u.cwnd.inflight,
-        name_in(names, ARRAY_LEN(names), ev->u.cwnd.ca_state));
+    text_put(t, " inflight %u %s", ev->u.cwnd.inflight,
+             name_in(names, ARRAY_LEN(names), ev->u.cwnd.ca_state));
     if (ev->why == CWND_UNDO) {
-        put(t, "  // the loss was none");
+        text_put(t, "  // the loss was none");
     } else if (ev->why == CWND_IDLE) {
-        put(t, "  // not used lately");
+        text_put(t, "  // not used lately");
     }
 }
 
 static void put_dgram(struct text *t, const struct event *ev)
 {
     bool out = ev->kind == EV_DGRAM_OUT;
-    put(t, "%c %s %u > %u (%u)", out ? '>' : '<', proto_name(ev->proto),
-        out ? ev->lport : ev->rport, out ? ev->rport : ev->lport, ev->u.pkt.len);
+    text_put(t, "%c %s %u > %u (%u)", out ? '>' : '<', proto_name(ev->proto),
+             out ? ev->lport : ev->rport, out ? ev->rport : ev->lport, ev->u.pkt.len);
 }
 
 static const char *icmp_name(bool v6, uint8_t type)
@@ -259,20 +253,20 @@ static void put_icmp(struct text *t, const struct event *ev)
     bool v6 = ev->proto == LX_IPPROTO_ICMPV6;
     uint8_t type = ev->u.icmp.type;
     bool too_big = v6 ? type == 2 : type == 3 && ev->u.icmp.code == 4;
-    put(t, "%c icmp %s code %u", ev->kind == EV_ICMP_OUT ? '>' : '<', icmp_name(v6, type),
-        ev->u.icmp.code);
+    text_put(t, "%c icmp %s code %u", ev->kind == EV_ICMP_OUT ? '>' : '<', icmp_name(v6, type),
+             ev->u.icmp.code);
     if (too_big) {
-        put(t, " mtu %u", v6 ? ev->u.icmp.info : ev->u.icmp.info & 0xffff);
+        text_put(t, " mtu %u", v6 ? ev->u.icmp.info : ev->u.icmp.info & 0xffff);
     }
-    put(t, " (%u)", ev->u.icmp.len);
+    text_put(t, " (%u)", ev->u.icmp.len);
 }
 
 static void put_impair(struct text *t, const struct event *ev)
 {
-    put(t, "! rule %u: %s, %s (%u)", ev->u.impair.rule, ev->u.impair.out ? "out" : "in",
-        impair_text(ev->why), ev->u.impair.len);
+    text_put(t, "! rule %u: %s, %s (%u)", ev->u.impair.rule, ev->u.impair.out ? "out" : "in",
+             impair_text(ev->why), ev->u.impair.len);
     if (ev->u.impair.delay) {
-        put(t, " for %.6f s", (double)ev->u.impair.delay / (double)SEC);
+        text_put(t, " for %.6f s", (double)ev->u.impair.delay / (double)SEC);
     }
 }
 
@@ -284,8 +278,8 @@ static void put_event(struct text *t, const struct event *ev)
         put_segment(t, ev);
         break;
     case EV_DROP:
-        put(t, "! %s: %s (%u)", proto_name(ev->proto), drop_text((enum drop)ev->why),
-            ev->u.pkt.len);
+        text_put(t, "! %s: %s (%u)", proto_name(ev->proto), drop_text((enum drop)ev->why),
+                 ev->u.pkt.len);
         break;
     case EV_STATE:
         put_state(t, ev);
@@ -308,27 +302,27 @@ static void put_event(struct text *t, const struct event *ev)
         put_icmp(t, ev);
         break;
     case EV_MEMBER:
-        put(t, ". process %u %s", ev->u.member.pid, ev->u.member.joined ? "joined" : "left");
+        text_put(t, ". process %u %s", ev->u.member.pid, ev->u.member.joined ? "joined" : "left");
         break;
     case EV_IMPAIR:
         put_impair(t, ev);
         break;
     case EV_INFO:
-        put(t, "~ cwnd %u inflight %u srtt %u us rto %u us, %u sent again", ev->u.info.cwnd,
-            ev->u.info.unacked, ev->u.info.srtt_us, ev->u.info.rto_us, ev->u.info.retrans);
+        text_put(t, "~ cwnd %u inflight %u srtt %u us rto %u us, %u sent again", ev->u.info.cwnd,
+                 ev->u.info.unacked, ev->u.info.srtt_us, ev->u.info.rto_us, ev->u.info.retrans);
         break;
     case EV_RECOVER:
-        put(t, "! a process died inside the stack: recovered");
+        text_put(t, "! a process died inside the stack: recovered");
         break;
     default:
-        put(t, "? record of kind %u", ev->kind);
+        text_put(t, "? record of kind %u", ev->kind);
     }
 }
 
 char *trace_text(const struct event *ev, char buf[TRACE_LINE_MAX])
 {
     struct text t = {.p = buf, .max = TRACE_LINE_MAX};
-    put(&t, "%u ", ev->sock_id);
+    text_put(&t, "%u ", ev->sock_id);
     put_event(&t, ev);
     return buf;
 }
@@ -337,8 +331,8 @@ char *trace_line(const struct event *ev, nsec t0, char buf[TRACE_LINE_MAX])
 {
     struct text t = {.p = buf, .max = TRACE_LINE_MAX};
     int64_t us = ev->at > t0 ? (int64_t)((uint64_t)ev->at - (uint64_t)t0) / USEC : 0;
-    put(&t, "[%3lld.%06lld] %u ", (long long)(us / 1000000), (long long)(us % 1000000),
-        ev->sock_id);
+    text_put(&t, "[%3lld.%06lld] %u ", (long long)(us / 1000000), (long long)(us % 1000000),
+             ev->sock_id);
     put_event(&t, ev);
     return buf;
 }

@@ -10,6 +10,8 @@
 #ifndef STANDIN_CORE_TRACE_H
 #define STANDIN_CORE_TRACE_H
 
+#include <stddef.h>
+
 #include "event.h"
 
 #define TRACE_LINE_MAX 256
@@ -20,6 +22,15 @@ char *trace_line(const struct event *ev, nsec t0, char buf[TRACE_LINE_MAX]);
 
 /* The same without the time: "3 * rto fired". */
 char *trace_text(const struct event *ev, char buf[TRACE_LINE_MAX]);
+
+/* A text being written; it stops at its end. */
+struct text {
+    char *p;
+    size_t len;
+    size_t max; /* bytes at p */
+};
+
+__attribute__((format(printf, 2, 3))) void text_put(struct text *t, const char *format, ...);
 
 /* "S.", "P.", "R" ... by packetdrill's letters; bit 8 is AE. */
 char *trace_flags(uint16_t flags, char buf[12]);

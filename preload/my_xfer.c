@@ -170,6 +170,20 @@ static long recv_stream(struct call *c, size_t n, struct recv_info *info)
 
 /* ------------------------------------------------------------------ receiving datagrams */
 
+/* The program's call as the kernel's. */
+static struct msghdr twin_msg(const struct xfer *x)
+{
+    struct msghdr m = {.msg_name = x->name,
+                       .msg_namelen = x->namelen ? *x->namelen : 0,
+                       .msg_iov = (struct iovec *)(uintptr_t)x->iov,
+                       .msg_iovlen = x->iovcnt};
+    if (x->msg) {
+        m.msg_control = x->msg->msg_control;
+        m.msg_controllen = x->msg->msg_controllen;
+    }
+    return m;
+}
+
 /* From the kernel twins, without waiting: as recvmsg, -EAGAIN when there is nothing. Not
  * entered. */
 static long recv_twin(const struct call *c)
@@ -180,14 +194,7 @@ static long recv_twin(const struct call *c)
         if (twin[i] < 0) {
             continue;
         }
-        struct msghdr m = {.msg_name = x->name,
-                           .msg_namelen = x->namelen ? *x->namelen : 0,
-                           .msg_iov = (struct iovec *)(uintptr_t)x->iov,
-                           .msg_iovlen = x->iovcnt};
-        if (x->msg) {
-            m.msg_control = x->msg->msg_control;
-            m.msg_controllen = x->msg->msg_controllen;
-        }
+        struct msghdr m = twin_msg(x);
         long got = sys_recvmsg(twin[i], &m, c->flags | MSG_DONTWAIT);
         if (got == -EAGAIN || got == -EBADF) {
             continue;
@@ -464,14 +471,7 @@ static long send_twin(const struct call *c, const struct addr *to)
         return twin;
     }
     const struct xfer *x = c->x;
-    struct msghdr m = {.msg_name = x->name,
-                       .msg_namelen = x->namelen ? *x->namelen : 0,
-                       .msg_iov = (struct iovec *)(uintptr_t)x->iov,
-                       .msg_iovlen = x->iovcnt};
-    if (x->msg) {
-        m.msg_control = x->msg->msg_control;
-        m.msg_controllen = x->msg->msg_controllen;
-    }
+    struct msghdr m = twin_msg(x);
     for (;;) {
         long ret = sys_sendmsg(twin, &m, c->flags | MSG_NOSIGNAL);
         if (ret != -EAGAIN || nonblocking(c)) {

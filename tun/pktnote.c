@@ -7,7 +7,6 @@
  */
 #include "tun/pktnote.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -20,23 +19,6 @@
 #define SYN 0x02
 #define RST 0x04
 #define ACK 0x10
-
-struct text {
-    char *p;
-    size_t len;
-    size_t max;
-};
-
-__attribute__((format(printf, 2, 3))) static void put(struct text *t, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    int n = vsnprintf(t->p + t->len, t->max - t->len, format, args);
-    va_end(args);
-    if (n > 0) {
-        t->len = min_size(t->len + (size_t)n, t->max - 1);
-    }
-}
 
 static bool is_seg(const struct event *ev)
 {
@@ -61,35 +43,35 @@ static void put_what(struct text *t, const struct event *ev)
     uint16_t flags = ev->u.seg.flags;
     uint32_t len = ev->u.seg.len, from = ev->u.seg.seq;
     if (flags & RST) {
-        put(t, "RST");
+        text_put(t, "RST");
     } else if (flags & SYN) {
-        put(t, flags & ACK ? "SYN-ACK" : "SYN");
+        text_put(t, flags & ACK ? "SYN-ACK" : "SYN");
     } else if (len) {
-        put(t, "bytes %u-%u%s", from, from + len - 1, flags & FIN ? " and FIN" : "");
+        text_put(t, "bytes %u-%u%s", from, from + len - 1, flags & FIN ? " and FIN" : "");
     } else if (flags & FIN) {
-        put(t, "FIN");
+        text_put(t, "FIN");
     } else {
-        put(t, "ACK of all bytes before %u", ev->u.seg.ack);
+        text_put(t, "ACK of all bytes before %u", ev->u.seg.ack);
     }
 }
 
 static void put_sent(struct text *t, const struct pktrec *rec, const struct event *own)
 {
     if (is_seg(own)) {
-        put(t, "%s", is_again(rec->reason) ? "RETRANSMIT " : "");
+        text_put(t, "%s", is_again(rec->reason) ? "RETRANSMIT " : "");
         put_what(t, own);
-        put(t, ": %s", tx_reason_text(rec->reason));
+        text_put(t, ": %s", tx_reason_text(rec->reason));
         if (rec->reason == TX_RTO) {
-            put(t, "; the next time-out is %.3f s", own->u.seg.rto_us / 1e6);
+            text_put(t, "; the next time-out is %.3f s", own->u.seg.rto_us / 1e6);
         }
     } else {
-        put(t, "sent: %s", tx_reason_text(rec->reason));
+        text_put(t, "sent: %s", tx_reason_text(rec->reason));
     }
     if (rec->gso_size) {
-        put(t, "; the link cuts it into segments of %u bytes", rec->gso_size);
+        text_put(t, "; the link cuts it into segments of %u bytes", rec->gso_size);
     }
     if (rec->flags & PKTREC_FAILED) {
-        put(t, "; NOT SENT: the link did not take it");
+        text_put(t, "; NOT SENT: the link did not take it");
     }
 }
 
@@ -98,18 +80,19 @@ static void put_caused(struct text *t, const struct event *ev)
 {
     switch (ev->kind) {
     case EV_DROP:
-        put(t, "; NOT USED: %s", drop_text(ev->why < DROP_COUNT ? (enum drop)ev->why : DROP_NONE));
+        text_put(t, "; NOT USED: %s",
+                 drop_text(ev->why < DROP_COUNT ? (enum drop)ev->why : DROP_NONE));
         break;
     case EV_STATE:
-        put(t, "; %s -> %s", state_name(ev->u.state.from), state_name(ev->u.state.to));
+        text_put(t, "; %s -> %s", state_name(ev->u.state.from), state_name(ev->u.state.to));
         break;
     case EV_IMPAIR:
-        put(t, "; rule %u: %s", ev->u.impair.rule, impair_text(ev->why));
+        text_put(t, "; rule %u: %s", ev->u.impair.rule, impair_text(ev->why));
         break;
     case EV_CWND:
         if (ev->why == CWND_STATE || ev->why == CWND_UNDO) {
-            put(t, "; congestion window now %u segments%s", ev->u.cwnd.cwnd,
-                ev->why == CWND_UNDO ? ", the loss was none" : "");
+            text_put(t, "; congestion window now %u segments%s", ev->u.cwnd.cwnd,
+                     ev->why == CWND_UNDO ? ", the loss was none" : "");
         }
         break;
     default:
@@ -121,21 +104,22 @@ static void put_people(struct text *t, const struct pktrec *rec, const struct pk
                        uint64_t lost)
 {
     if (lost) {
-        put(t,
+        text_put(
+            t,
             "%llu PACKETS BEFORE THIS ONE ARE MISSING: they came faster than they were written. ",
             (unsigned long long)lost);
     }
     if (rec->flags & PKTREC_LOOP) {
-        put(t, "to ourselves");
+        text_put(t, "to ourselves");
     } else if (rec->flags & PKTREC_OUT) {
         put_sent(t, rec, ev->own);
     } else if (rec->flags & PKTREC_LOST) {
-        put(t, rec->gso_size ? "LOST IN PART on its way to us: the wire cuts it into segments"
-                             : "NEVER CAME: dropped on its way to us");
+        text_put(t, rec->gso_size ? "LOST IN PART on its way to us: the wire cuts it into segments"
+                                  : "NEVER CAME: dropped on its way to us");
     } else {
-        put(t, "received");
+        text_put(t, "received");
         if (is_seg(ev->own)) {
-            put(t, " ");
+            text_put(t, " ");
             put_what(t, ev->own);
         }
     }
@@ -149,25 +133,25 @@ static void put_people(struct text *t, const struct pktrec *rec, const struct pk
 static void put_seg(struct text *t, const struct event *ev)
 {
     static const char *const ca[] = {"Open", "Disorder", "CWR", "Recovery", "Loss"};
-    put(t, " seq=%u", ev->u.seg.seq);
+    text_put(t, " seq=%u", ev->u.seg.seq);
     if (ev->u.seg.flags & ACK) {
-        put(t, " ack=%u", ev->u.seg.ack);
+        text_put(t, " ack=%u", ev->u.seg.ack);
     }
-    put(t, " len=%u wnd=%u", ev->u.seg.len, ev->u.seg.wnd);
+    text_put(t, " len=%u wnd=%u", ev->u.seg.len, ev->u.seg.wnd);
     if (ev->sock_id == 0) {
         return;
     }
-    put(t, " state=%s cwnd=%u", state_name(ev->u.seg.state), ev->u.seg.cwnd);
+    text_put(t, " state=%s cwnd=%u", state_name(ev->u.seg.state), ev->u.seg.cwnd);
     if (!(ev->u.seg.flags & SYN) && ev->u.seg.ssthresh != UINT32_MAX) {
-        put(t, " ssthresh=%u", ev->u.seg.ssthresh);
+        text_put(t, " ssthresh=%u", ev->u.seg.ssthresh);
     }
-    put(t, " inflight=%u", ev->u.seg.inflight);
+    text_put(t, " inflight=%u", ev->u.seg.inflight);
     if (ev->u.seg.srtt_us) {
-        put(t, " srtt=%.6f", ev->u.seg.srtt_us / 1e6);
+        text_put(t, " srtt=%.6f", ev->u.seg.srtt_us / 1e6);
     }
-    put(t, " rto=%.6f", ev->u.seg.rto_us / 1e6);
+    text_put(t, " rto=%.6f", ev->u.seg.rto_us / 1e6);
     if (ev->u.seg.ca_state < ARRAY_LEN(ca)) {
-        put(t, " ca=%s", ca[ev->u.seg.ca_state]);
+        text_put(t, " ca=%s", ca[ev->u.seg.ca_state]);
     }
 }
 
@@ -177,16 +161,16 @@ static void put_reason(struct text *t, const struct pktrec *rec, const struct pk
         return;
     }
     if (rec->flags & PKTREC_OUT) {
-        put(t, " reason=%s", tx_reason_name(rec->reason));
+        text_put(t, " reason=%s", tx_reason_name(rec->reason));
         return;
     }
     if (rec->flags & PKTREC_LOST) {
-        put(t, " reason=%s", drop_name(DROP_IMPAIRED));
+        text_put(t, " reason=%s", drop_name(DROP_IMPAIRED));
         return;
     }
     for (uint32_t i = 0; i < ev->nafter; i++) {
         if (ev->after[i].kind == EV_DROP && ev->after[i].why < DROP_COUNT) {
-            put(t, " reason=%s", drop_name((enum drop)ev->after[i].why));
+            text_put(t, " reason=%s", drop_name((enum drop)ev->after[i].why));
             return;
         }
     }
@@ -196,30 +180,30 @@ static void put_machine(struct text *t, const struct pktrec *rec, const struct p
                         uint64_t lost)
 {
     uint32_t sock = rec->sock_id ? rec->sock_id : ev->own ? ev->own->sock_id : 0;
-    put(t, "ev=%s", rec->flags & PKTREC_LOOP ? "loop" : rec->flags & PKTREC_OUT ? "tx" : "rx");
+    text_put(t, "ev=%s", rec->flags & PKTREC_LOOP ? "loop" : rec->flags & PKTREC_OUT ? "tx" : "rx");
     if (sock) {
-        put(t, " sock=%u", sock);
+        text_put(t, " sock=%u", sock);
     }
     put_reason(t, rec, ev);
     if (is_seg(ev->own)) {
         put_seg(t, ev->own);
     }
     if (rec->gso_size) {
-        put(t, " gso=%u", rec->gso_size);
+        text_put(t, " gso=%u", rec->gso_size);
     }
     if (rec->fd >= 0) {
-        put(t, " fd=%d", rec->fd);
+        text_put(t, " fd=%d", rec->fd);
     }
     if (rec->call) {
-        put(t, " call=%s", event_call_name(rec->call));
+        text_put(t, " call=%s", event_call_name(rec->call));
     }
     for (uint32_t i = 0; i < ev->nafter; i++) {
         if (ev->after[i].kind == EV_IMPAIR) {
-            put(t, " rule=%u", ev->after[i].u.impair.rule);
+            text_put(t, " rule=%u", ev->after[i].u.impair.rule);
         }
     }
     if (lost) {
-        put(t, " lost=%llu", (unsigned long long)lost);
+        text_put(t, " lost=%llu", (unsigned long long)lost);
     }
 }
 
@@ -235,10 +219,10 @@ static void put_before(struct text *t, const struct pktnote_events *ev)
             continue;
         }
         if (t->max - t->len < TRACE_LINE_MAX) {
-            put(t, " | ...");
+            text_put(t, " | ...");
             return;
         }
-        put(t, "%s%s", t->len ? " | " : "", trace_text(e, line));
+        text_put(t, "%s%s", t->len ? " | " : "", trace_text(e, line));
     }
 }
 

@@ -14,6 +14,7 @@
 #include "core/be.h"
 #include "core/check.h"
 #include "core/csum.h"
+#include "core/tcp_wire.h"
 #include "tun/wire_priv.h"
 
 enum {
@@ -29,16 +30,6 @@ enum {
     TCP_AT_WINDOW = 14,
     TCP_AT_CSUM = 16,
     UDP_AT_CSUM = 6,
-    OPT_NOP = 1,
-    OPT_MSS = 2,
-    OPT_WSCALE = 3,
-    OPT_SACK_OK = 4,
-    OPT_SACK = 5,
-    OPT_TS = 8,
-    OPT_MD5 = 19,
-    OPT_TFO = 34,
-    OPT_ACCECN0 = 172,
-    OPT_ACCECN1 = 174,
 };
 
 static uint16_t get16(const uint8_t *p)
@@ -334,7 +325,7 @@ bool view_corrupt(struct wire_view *v, enum wire_field field, uint64_t draw)
 static bool option_next(const struct wire_view *v, uint32_t *at, uint32_t *len)
 {
     *at += *len;
-    while (*at < v->data && v->p[*at] == OPT_NOP) {
+    while (*at < v->data && v->p[*at] == TCP_OPT_NOP) {
         (*at)++;
     }
     if (*at + 2 > v->data || v->p[*at] == 0) {
@@ -359,21 +350,21 @@ uint32_t view_option(const struct wire_view *v, uint8_t kind, uint32_t *len)
 static uint8_t strip_bit(uint8_t kind)
 {
     switch (kind) {
-    case OPT_MSS:
+    case TCP_OPT_MSS:
         return STRIP_MSS;
-    case OPT_WSCALE:
+    case TCP_OPT_WSCALE:
         return STRIP_WSCALE;
-    case OPT_SACK_OK:
-    case OPT_SACK:
+    case TCP_OPT_SACK_OK:
+    case TCP_OPT_SACK:
         return STRIP_SACK;
-    case OPT_TS:
+    case TCP_OPT_TS:
         return STRIP_TIMESTAMPS;
-    case OPT_MD5:
+    case TCP_OPT_MD5:
         return STRIP_MD5;
-    case OPT_TFO:
+    case TCP_OPT_FO:
         return STRIP_FASTOPEN;
-    case OPT_ACCECN0:
-    case OPT_ACCECN1:
+    case TCP_OPT_ACCECN0:
+    case TCP_OPT_ACCECN1:
         return STRIP_ACCECN;
     default:
         return STRIP_OTHER;
@@ -399,7 +390,7 @@ bool view_strip(struct wire_view *v, uint8_t which)
             continue;
         }
         for (uint32_t i = 0; i < len; i++) {
-            set8(v, at + i, OPT_NOP);
+            set8(v, at + i, TCP_OPT_NOP);
         }
         any = true;
     }
@@ -409,7 +400,7 @@ bool view_strip(struct wire_view *v, uint8_t which)
 bool view_clamp(struct wire_view *v, uint16_t mss)
 {
     uint32_t len;
-    uint32_t at = view_option(v, OPT_MSS, &len);
+    uint32_t at = view_option(v, TCP_OPT_MSS, &len);
     if (!at || len != 4 || get16(v->p + at + 2) <= mss) {
         return false;
     }

@@ -11,7 +11,8 @@ $(BUILD)/standin: $(call obj,$(CMD_SRC)) $(BUILD)/libtun.a $(BUILD)/libcore.a
 MAN_SRC := $(wildcard preload/cmd/man/*.scd)
 MAN     := $(patsubst preload/cmd/man/%.scd,$(BUILD)/man/%,$(MAN_SRC))
 
-$(BUILD)/optdoc: $(BUILD)/preload/cmd/gen/optdoc.o $(BUILD)/preload/cmd/verbs.o
+$(BUILD)/optdoc: $(BUILD)/preload/cmd/gen/optdoc.o $(BUILD)/preload/cmd/verbs.o \
+                 $(BUILD)/preload/cmd/option_table.o
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(SAN) $(LDFLAGS) -o $@ $^

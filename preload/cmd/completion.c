@@ -12,18 +12,6 @@
 
 enum { EXIT_TROUBLE = 2 };
 
-static const struct {
-    const char *name;
-    int letter;
-    const char *arg;
-    unsigned verbs;
-    const char *help;
-} options[] = {
-#define OPTION(id, longname, shortname, arg, verbs, help) {longname, shortname, arg, verbs, help},
-    OPTION_LIST
-#undef OPTION
-};
-
 static bool needs_value(const char *arg)
 {
     return arg && arg[0] != '[';
@@ -32,9 +20,10 @@ static bool needs_value(const char *arg)
 static void bash_options(enum verb verb)
 {
     const char *gap = "";
-    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
-        if (options[i].verbs & verb) {
-            printf("%s--%s%s", gap, options[i].name, needs_value(options[i].arg) ? "=" : "");
+    for (size_t i = 0; i < OPTION_COUNT; i++) {
+        if (option_table[i].verbs & verb) {
+            printf("%s--%s%s", gap, option_table[i].name,
+                   needs_value(option_table[i].arg) ? "=" : "");
             gap = " ";
         }
     }
@@ -104,13 +93,14 @@ static void zsh_text(const char *s)
 
 static void zsh_options(enum verb verb)
 {
-    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
-        if (options[i].verbs & verb) {
-            printf("                '--%s%s[", options[i].name, options[i].arg ? "=" : "");
-            zsh_text(options[i].help);
-            printf("]%s", needs_value(options[i].arg) ? ":" : options[i].arg ? "::" : "");
-            zsh_text(options[i].arg ? options[i].arg : "");
-            puts(options[i].arg ? ":_default' \\" : "' \\");
+    for (size_t i = 0; i < OPTION_COUNT; i++) {
+        if (option_table[i].verbs & verb) {
+            printf("                '--%s%s[", option_table[i].name,
+                   option_table[i].arg ? "=" : "");
+            zsh_text(option_table[i].help);
+            printf("]%s", needs_value(option_table[i].arg) ? ":" : option_table[i].arg ? "::" : "");
+            zsh_text(option_table[i].arg ? option_table[i].arg : "");
+            puts(option_table[i].arg ? ":_default' \\" : "' \\");
         }
     }
 }

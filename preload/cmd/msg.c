@@ -14,13 +14,18 @@ static unsigned min3(unsigned a, unsigned b, unsigned c)
     return m < c ? m : c;
 }
 
+static void line(const char *before, const char *fmt, va_list ap)
+{
+    fputs(before, stderr);
+    vfprintf(stderr, fmt, ap);
+    fputc('\n', stderr);
+}
+
 void msg(const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
-    fputs("standin: ", stderr);
-    vfprintf(stderr, fmt, ap);
-    fputc('\n', stderr);
+    line("standin: ", fmt, ap);
     va_end(ap);
 }
 
@@ -28,9 +33,7 @@ void msg_more(const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
-    fputs("      ", stderr);
-    vfprintf(stderr, fmt, ap);
-    fputc('\n', stderr);
+    line("      ", fmt, ap);
     va_end(ap);
 }
 

@@ -10,20 +10,6 @@
 
 #include "msg.h"
 
-struct row {
-    const char *name;
-    int letter;
-    const char *arg;
-    unsigned verbs;
-    const char *help;
-};
-
-static const struct row table[] = {
-#define OPTION(id, longname, shortname, arg, verbs, help) {longname, shortname, arg, verbs, help},
-    OPTION_LIST
-#undef OPTION
-};
-
 /* getopt returns OPTION_BASE + id for every option, so that letters and names meet in one switch.
  */
 #define OPTION_BASE 1000
@@ -33,7 +19,7 @@ struct forms {
     char shorts[2 + 2 * OPTION_COUNT + 1];
 };
 
-static int argument_of(const struct row *r)
+static int argument_of(const struct option_row *r)
 {
     return !r->arg ? no_argument : r->arg[0] == '[' ? optional_argument : required_argument;
 }
@@ -47,7 +33,7 @@ static void forms_make(struct forms *f, enum verb verb)
     }
     *s++ = ':'; /* tell a missing argument from an unknown option */
     for (int i = 0; i < OPTION_COUNT; i++) {
-        const struct row *r = &table[i];
+        const struct option_row *r = &option_table[i];
         if (!(r->verbs & verb)) {
             continue;
         }
@@ -66,7 +52,7 @@ static void forms_make(struct forms *f, enum verb verb)
 static int id_of_letter(int letter, enum verb verb)
 {
     for (int i = 0; i < OPTION_COUNT; i++) {
-        if (table[i].letter == letter && table[i].verbs & verb) {
+        if (option_table[i].letter == letter && option_table[i].verbs & verb) {
             return i;
         }
     }
@@ -80,8 +66,8 @@ static void say_unknown(const char *word, enum verb verb)
     char bare[64];
     const char *meant;
     for (int i = 0; i < OPTION_COUNT; i++) {
-        if (table[i].verbs & verb) {
-            names[n++] = table[i].name;
+        if (option_table[i].verbs & verb) {
+            names[n++] = option_table[i].name;
         }
     }
     msg("unknown option %s", word);
@@ -102,7 +88,7 @@ static void say_bad(int what, enum verb verb, char *const argv[])
         msg("option %s needs a value", optopt >= OPTION_BASE ? argv[optind - 1] : letter);
         msg_do("Check:", "standin %s%s--help", verb_name(verb), verb == VERB_NONE ? "" : " ");
     } else if (optopt >= OPTION_BASE) {
-        msg("option --%s takes no value", table[optopt - OPTION_BASE].name);
+        msg("option --%s takes no value", option_table[optopt - OPTION_BASE].name);
     } else if (optopt != 0) {
         say_unknown(letter, verb);
     } else {
@@ -199,7 +185,7 @@ int options_parse(struct options *o, enum verb verb, int argc, char *const argv[
 void options_help(enum verb verb)
 {
     for (int i = 0; i < OPTION_COUNT; i++) {
-        const struct row *r = &table[i];
+        const struct option_row *r = &option_table[i];
         char left[64];
         if (!(r->verbs & verb)) {
             continue;

@@ -82,6 +82,16 @@ enum option_id {
         OPTION_COUNT
 };
 
+struct option_row {
+    const char *name; /* the long one, without its hyphens */
+    int letter;       /* 0: none */
+    const char *arg;  /* NULL: takes none; "[...]": may take one */
+    unsigned verbs;   /* VERB_*, or'd */
+    const char *help;
+};
+
+extern const struct option_row option_table[OPTION_COUNT]; /* by enum option_id */
+
 #define OPTION_REPEAT_MAX 64
 
 /* What was asked for; texts point into argv. */

@@ -17,7 +17,8 @@
 enum spec_dir { DIR_IN, DIR_OUT };
 enum spec_proto { SPEC_TCP, SPEC_UDP, SPEC_ICMP };
 
-/* TCP's flags as in the header; AE is the bit above CWR. */
+/* TCP's flags as in the header; AE is the bit above CWR. Its own numbers, as those of options: a
+ * judge does not take them from what it judges. */
 enum {
     F_FIN = 0x001,
     F_SYN = 0x002,

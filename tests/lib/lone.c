@@ -149,6 +149,29 @@ int lone_fini(struct lone *h)
     return bad ? -1 : 0;
 }
 
+struct lone *lone_new(uint32_t caps, void (*tune)(struct stack_config *cfg))
+{
+    struct lone *h = malloc(sizeof *h);
+    lone_init(h, caps, tune);
+    return h;
+}
+
+int lone_free(struct lone *h)
+{
+    int bad = lone_fini(h);
+    free(h);
+    return bad;
+}
+
+void lone_recover(struct lone *h)
+{
+    stack_recover(h->st, lone_env(h));
+    const char *bad = stack_check(h->st);
+    if (bad) {
+        fatal(bad);
+    }
+}
+
 struct env *lone_env(struct lone *h)
 {
     return &h->heap.env;

@@ -36,6 +36,13 @@ void lone_init(struct lone *h, uint32_t caps, void (*tune)(struct stack_config *
 /* 0; -1, with a text on stderr, unless all invariants hold and no object is left. */
 int lone_fini(struct lone *h);
 
+/* The same on the heap. */
+struct lone *lone_new(uint32_t caps, void (*tune)(struct stack_config *cfg));
+int lone_free(struct lone *h);
+
+/* As if the holder of the lock had died; the invariants hold afterwards. */
+void lone_recover(struct lone *h);
+
 struct env *lone_env(struct lone *h);
 
 /* A packet from the link, and the end of the batch. Its bytes lie at the end of a buffer of their

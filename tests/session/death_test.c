@@ -362,20 +362,6 @@ static int watch_keeper(int talk, void *arg)
     }
 }
 
-static int echo_forever(int talk, void *arg)
-{
-    int fd = *(int *)arg;
-    struct sockaddr from;
-    socklen_t len = sizeof from;
-    char byte;
-    (void)talk;
-    while (recvfrom(fd, &byte, 1, 0, &from, &len) == 1) {
-        sendto(fd, &byte, 1, 0, &from, len);
-        len = sizeof from;
-    }
-    return 1;
-}
-
 static void keeper_is_replaced(void **state)
 {
     (void)state;
@@ -384,7 +370,7 @@ static void keeper_is_replaced(void **state)
     struct session_result r = hear_result(st.talk);
     int fd = krn_socket(SOCK_DGRAM, PEER, 0);
     uint16_t port = krn_port(fd);
-    struct child echo = child_run(echo_forever, &fd);
+    struct child echo = child_run(host_echo, &fd);
     struct child a = member_run(&r, watch_keeper, &port);
     struct child b = member_run(&r, watch_keeper, &port);
     pid_t keeper = (pid_t)hear(a.talk);

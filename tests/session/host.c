@@ -387,3 +387,17 @@ uint16_t krn_port(int fd)
     REQUIRE(getsockname(fd, (struct sockaddr *)&at, &len) == 0);
     return ntohs(at.sin_port);
 }
+
+int host_echo(int talk, void *arg)
+{
+    int fd = *(int *)arg;
+    struct sockaddr from;
+    socklen_t len = sizeof from;
+    char byte;
+    (void)talk;
+    while (recvfrom(fd, &byte, 1, 0, &from, &len) == 1) {
+        sendto(fd, &byte, 1, 0, &from, len);
+        len = sizeof from;
+    }
+    return 1;
+}

@@ -42,6 +42,9 @@ struct child child_run(child_fn *fn, void *arg);
 /* The same after joining the session. */
 struct child member_run(const struct session_result *r, child_fn *fn, void *arg);
 
+/* For child_run: sends back each datagram of one byte that comes to the socket *(int *)arg. */
+child_fn host_echo;
+
 /* One word over `talk`; hear fails the test after ten seconds, or when the other has gone. */
 void say(int talk, int64_t word);
 int64_t hear(int talk);

@@ -359,20 +359,6 @@ static int drive_hard(int talk, void *arg)
     return 0;
 }
 
-static int echo_forever(int talk, void *arg)
-{
-    int fd = *(int *)arg;
-    struct sockaddr from;
-    socklen_t len = sizeof from;
-    char byte;
-    (void)talk;
-    while (recvfrom(fd, &byte, 1, 0, &from, &len) == 1) {
-        sendto(fd, &byte, 1, 0, &from, len);
-        len = sizeof from;
-    }
-    return 1;
-}
-
 static void loop_stays_away(void **state)
 {
     (void)state;
@@ -380,7 +366,7 @@ static void loop_stays_away(void **state)
     struct session_result r = host_start();
     int fd = krn_socket(SOCK_DGRAM, PEER, 0);
     uint16_t port = krn_port(fd);
-    struct child echo = child_run(echo_forever, &fd);
+    struct child echo = child_run(host_echo, &fd);
     struct child a = member_run(&r, drive_hard, &port);
     int64_t n = hear(a.talk), woke = hear(a.talk), slept = hear(a.talk);
 

@@ -290,8 +290,7 @@ static uint16_t free_port(int type)
 static int setup(void **state)
 {
     (void)state;
-    host = malloc(sizeof *host);
-    lone_init(host, 0, NULL);
+    host = lone_new(0, NULL);
     memset(socks, 0, sizeof socks);
     return 0;
 }
@@ -299,9 +298,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    int bad = lone_fini(host);
-    free(host);
-    return bad;
+    return lone_free(host);
 }
 
 static bool kernel_is_the_model(void)

@@ -121,7 +121,7 @@ static uint64_t number;
 static struct context ctx;
 
 /* A segment from the client (0) or the server (1); now in milliseconds. */
-static void seg(unsigned from, unsigned flags, uint32_t seq, uint32_t ack, uint32_t len,
+static void seg(unsigned from, unsigned flags, uint32_t first, uint32_t ack, uint32_t len,
                 uint16_t window, int64_t ms)
 {
     static struct dissection d;
@@ -135,7 +135,7 @@ static void seg(unsigned from, unsigned flags, uint32_t seq, uint32_t ack, uint3
     memcpy(p + 20, from ? syn + 22 : syn + 20, 2);
     memcpy(p + 22, from ? syn + 20 : syn + 22, 2);
     for (int i = 0; i < 4; i++) {
-        p[24 + i] = (uint8_t)(seq >> (24 - 8 * i));
+        p[24 + i] = (uint8_t)(first >> (24 - 8 * i));
         p[28 + i] = (uint8_t)(ack >> (24 - 8 * i));
     }
     p[32] = 0x50;
@@ -165,12 +165,12 @@ static int begin(void **state)
     words_use(LANG_EN);
     flows = flows_new();
     number = 0;
-    seg(0, F_SYN, 0xfffffff0, 0, 0, 1000, 0); /* numbers wrap within the first bytes */
+    seg(0, TCP_SYN, 0xfffffff0, 0, 0, 1000, 0); /* numbers wrap within the first bytes */
     told("initial sequence number 4294967280");
-    seg(1, F_SYN | F_ACK, 500, 0xfffffff1, 0, 1000, 10);
+    seg(1, TCP_SYN | TCP_ACK, 500, 0xfffffff1, 0, 1000, 10);
     told("10.0 ms after the SYN");
     told("Acknowledges the SYN of 10.0 ms ago (packet 1)");
-    seg(0, F_ACK, 0xfffffff1, 501, 0, 1000, 11);
+    seg(0, TCP_ACK, 0xfffffff1, 501, 0, 1000, 11);
     told("three-way handshake");
     return 0;
 }
@@ -185,42 +185,42 @@ static int end(void **state)
 static void loss_and_repair(void **state)
 {
     (void)state;
-    seg(0, F_ACK, 0xfffffff1, 501, 100, 1000, 12);
+    seg(0, TCP_ACK, 0xfffffff1, 501, 100, 1000, 12);
     told("Carries bytes 1-100 ");
-    seg(0, F_ACK, 0xfffffff1 + 200, 501, 100, 1000, 13);
+    seg(0, TCP_ACK, 0xfffffff1 + 200, 501, 100, 1000, 13);
     told("Carries bytes 201-300 ");
     told("Bytes 101-200 before it");
-    seg(1, F_ACK, 501, 0xfffffff1 + 100, 0, 1000, 20);
+    seg(1, TCP_ACK, 501, 0xfffffff1 + 100, 0, 1000, 20);
     told("Acknowledges bytes 1-100, sent 8.0 ms ago (packet 4)");
-    seg(1, F_ACK, 501, 0xfffffff1 + 100, 0, 1000, 21);
+    seg(1, TCP_ACK, 501, 0xfffffff1 + 100, 0, 1000, 21);
     told("duplicate number 1 of 101");
-    seg(0, F_ACK, 0xfffffff1 + 200, 501, 100, 1000, 63);
+    seg(0, TCP_ACK, 0xfffffff1 + 200, 501, 100, 1000, 63);
     told("A retransmission: first sent in packet 5, 50.0 ms ago");
-    seg(1, F_ACK, 501, 0xfffffff1 + 300, 0, 0, 70);
+    seg(1, TCP_ACK, 501, 0xfffffff1 + 300, 0, 0, 70);
     told("The window is closed");
-    seg(0, F_ACK, 0xfffffff1 + 299, 501, 0, 1000, 300);
+    seg(0, TCP_ACK, 0xfffffff1 + 299, 501, 0, 1000, 300);
     told("A window probe");
-    seg(1, F_ACK, 501, 0xfffffff1 + 300, 0, 1000, 301);
+    seg(1, TCP_ACK, 501, 0xfffffff1 + 300, 0, 1000, 301);
     told("opens the window from 0 to 1000 bytes");
-    seg(0, F_ACK, 0xfffffff1 + 299, 501, 0, 1000, 9000);
+    seg(0, TCP_ACK, 0xfffffff1 + 299, 501, 0, 1000, 9000);
     told("A keepalive probe");
 }
 
 static void both_close(void **state)
 {
     (void)state;
-    seg(0, F_FIN | F_ACK, 0xfffffff1, 501, 0, 1000, 20);
+    seg(0, TCP_FIN | TCP_ACK, 0xfffffff1, 501, 0, 1000, 20);
     told("closes its direction (active closer)");
-    seg(1, F_ACK, 501, 0xfffffff2, 0, 1000, 21);
+    seg(1, TCP_ACK, 501, 0xfffffff2, 0, 1000, 21);
     told("Acknowledges the FIN");
-    seg(1, F_FIN | F_ACK, 501, 0xfffffff2, 0, 1000, 22);
+    seg(1, TCP_FIN | TCP_ACK, 501, 0xfffffff2, 0, 1000, 22);
     told("closes its direction (passive closer)");
-    seg(0, F_ACK, 0xfffffff2, 502, 0, 1000, 23);
+    seg(0, TCP_ACK, 0xfffffff2, 502, 0, 1000, 23);
     told("Both directions are closed");
-    seg(0, F_SYN, 777, 0, 0, 1000, 99); /* the same ports again */
+    seg(0, TCP_SYN, 777, 0, 0, 1000, 99); /* the same ports again */
     told("initial sequence number 777");
     assert_int_equal(ctx.conn, 2);
-    seg(1, F_RST | F_ACK, 0, 778, 0, 0, 100);
+    seg(1, TCP_RST | TCP_ACK, 0, 778, 0, 0, 100);
     told("Refuses the connection");
 }
 

@@ -30,8 +30,7 @@ static uint8_t got[70000];
 static int setup(void **state)
 {
     (void)state;
-    host = malloc(sizeof *host);
-    lone_init(host, 0, NULL);
+    host = lone_new(0, NULL);
     sink = lone_sock(host, LX_AF_INET6, LX_SOCK_DGRAM);
     return lone_bind(host, sink, "::", 5000);
 }
@@ -42,9 +41,7 @@ static int teardown(void **state)
     lone_close(host, sink);
     lone_forget(host);
     lone_wait(host, lone_env(host)->now + 120 * SEC); /* what is unfinished goes by itself */
-    int bad = lone_fini(host);
-    free(host);
-    return bad;
+    return lone_free(host);
 }
 
 /* A datagram for the sink with `len` bytes of data; returns the length with its header. */

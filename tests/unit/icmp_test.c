@@ -30,8 +30,7 @@ static uint8_t got[3000];
 static int setup(void **state)
 {
     (void)state;
-    host = malloc(sizeof *host);
-    lone_init(host, 0, NULL);
+    host = lone_new(0, NULL);
     for (size_t i = 0; i < sizeof big; i++) {
         big[i] = (uint8_t)(i * 3);
     }
@@ -41,9 +40,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    int bad = lone_fini(host);
-    free(host);
-    return bad;
+    return lone_free(host);
 }
 
 static void arrive(size_t len)

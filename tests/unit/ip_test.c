@@ -28,8 +28,7 @@ static uint8_t buf[LONE_PKT_MAX];
 
 static int setup_caps(uint32_t caps)
 {
-    host = malloc(sizeof *host);
-    lone_init(host, caps, NULL);
+    host = lone_new(caps, NULL);
     return 0;
 }
 
@@ -42,9 +41,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    int bad = lone_fini(host);
-    free(host);
-    return bad;
+    return lone_free(host);
 }
 
 static enum drop parse(const uint8_t *p, size_t len, struct ip_hdr *ip)

@@ -28,8 +28,7 @@ static uint8_t got[100];
 static int setup(void **state)
 {
     (void)state;
-    host = malloc(sizeof *host);
-    lone_init(host, 0, NULL);
+    host = lone_new(0, NULL);
     return 0;
 }
 
@@ -37,9 +36,7 @@ static int teardown(void **state)
 {
     (void)state;
     lone_forget(host);
-    int bad = lone_fini(host);
-    free(host);
-    return bad;
+    return lone_free(host);
 }
 
 static struct sock *group_sock(int family, uint16_t port)
@@ -488,8 +485,7 @@ static void recovery(void **state)
     assert_int_equal(source(s[1], LX_IP_ADD_SOURCE_MEMBERSHIP, "239.1.1.2", "10.77.0.9"), 0);
     lone_wait(host, lone_env(host)->now + 5 * SEC);
     lone_forget(host);
-    stack_recover(host->st, lone_env(host));
-    assert_null(stack_check(host->st));
+    lone_recover(host);
     assert_non_null(lone_take(host));
     assert_int_equal(delivered(s, PEER4, "239.1.1.1"), 3);
     assert_int_equal(delivered(s, "10.77.0.9", "239.1.1.2"), 3);

@@ -67,8 +67,7 @@ static void tune(struct stack_config *cfg)
 static int setup(void **state)
 {
     (void)state;
-    host = malloc(sizeof *host);
-    lone_init(host, 0, tune);
+    host = lone_new(0, tune);
     root = geteuid() == 0;
     return 0;
 }
@@ -76,9 +75,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    int bad = lone_fini(host);
-    free(host);
-    return bad;
+    return lone_free(host);
 }
 
 struct pair {

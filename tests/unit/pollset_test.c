@@ -31,17 +31,14 @@ static char story[40000];
 static int setup(void **state)
 {
     (void)state;
-    host = malloc(sizeof *host);
-    lone_init(host, 0, NULL);
+    host = lone_new(0, NULL);
     return 0;
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    int bad = lone_fini(host);
-    free(host);
-    return bad;
+    return lone_free(host);
 }
 
 static uint32_t below(uint32_t n)

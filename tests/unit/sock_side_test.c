@@ -27,29 +27,20 @@ static uint8_t buf[8192];
 static int setup(void **state)
 {
     (void)state;
-    host = malloc(sizeof *host);
-    lone_init(host, LINK_CSUM, NULL);
+    host = lone_new(LINK_CSUM, NULL);
     return 0;
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    int bad = lone_fini(host);
-    free(host);
-    return bad;
+    return lone_free(host);
 }
 
 static void set(struct sock *s, int name, int32_t v)
 {
     assert_int_equal(
         sock_setopt(host->st, lone_env(host), s, LX_SOL_SOCKET, name, &v, sizeof v, false), 0);
-}
-
-static void recover(void)
-{
-    stack_recover(host->st, lone_env(host));
-    assert_null(stack_check(host->st));
 }
 
 static uint32_t alive(enum mem_kind k)
@@ -70,7 +61,7 @@ static void error_queue(void **state)
     for (uint32_t i = 0; i < 3; i++) {
         assert_true(lone_send(host, s, buf, i == 1 ? 1400 : 10, PEER, 9) > 0);
     }
-    recover();
+    lone_recover(host);
     for (uint32_t i = 0; i < 3; i++) {
         memset(&info, 0, sizeof info);
         int64_t n = lone_recv(host, s, buf, sizeof buf, LX_MSG_ERRQUEUE, &info);
@@ -123,7 +114,7 @@ static void marks(void **state)
     set(p.s, LX_SO_TIMESTAMPING, 0);
     assert_int_equal(send_flags(p.s, 100, LX_MSG_ZEROCOPY), 100);
     assert_int_equal(alive(MEM_MARK), 3);
-    recover();
+    lone_recover(host);
     assert_int_equal(alive(MEM_MARK), 3);
     const struct mark *m = p.s->side->mark_head;
     for (uint32_t i = 1; i <= 3; i++, m = m->next) {
@@ -150,7 +141,7 @@ static void urgent(void **state)
     (void)state;
     assert_int_equal(send_flags(p.s, 10, LX_MSG_OOB), 10);
     seq up = p.s->side->snd_up;
-    recover();
+    lone_recover(host);
     assert_true(p.s->side->urg_out);
     assert_int_equal(p.s->side->snd_up.v, up.v);
     tcp_abort(host->st, lone_env(host), p.s, ERR_CONNABORTED);
@@ -166,18 +157,18 @@ static void half_made(void **state)
 
     (void)state;
     lost->owner = s;
-    recover();
+    lone_recover(host);
     assert_int_equal(alive(MEM_SIDE), 0);
 
     struct side *x = sock_side(host->st, lone_env(host), s);
     assert_non_null(x);
     mem_obj_put(host->st->mem, x);
-    recover();
+    lone_recover(host);
     assert_null(s->side);
 
     struct mark *m = mem_obj_get(host->st->mem, lone_env(host), MEM_MARK);
     assert_non_null(m);
-    recover();
+    lone_recover(host);
     assert_int_equal(alive(MEM_MARK), 0);
     lone_close(host, s);
 }

@@ -40,8 +40,7 @@ static uint8_t buf[200000];
 static int setup(void **state)
 {
     (void)state;
-    host = malloc(sizeof *host);
-    lone_init(host, 0, NULL);
+    host = lone_new(0, NULL);
     return 0;
 }
 
@@ -50,9 +49,7 @@ static int teardown(void **state)
     (void)state;
     lone_forget(host);
     lone_wait(host, lone_env(host)->now + 1000 * SEC);
-    int bad = lone_fini(host);
-    free(host);
-    return bad;
+    return lone_free(host);
 }
 
 /* An arena that is too small, at any of its requests: no stack, no harm. */

@@ -25,8 +25,7 @@ static struct sock *l;
 static int setup(void **state)
 {
     (void)state;
-    host = malloc(sizeof *host);
-    lone_init(host, 0, NULL);
+    host = lone_new(0, NULL);
     l = peer_listener(host, 80, 128);
     return 0;
 }
@@ -37,9 +36,7 @@ static int teardown(void **state)
     lone_close(host, l);
     lone_forget(host);
     lone_wait(host, lone_env(host)->now + 2000 * SEC);
-    int bad = lone_fini(host);
-    free(host);
-    return bad;
+    return lone_free(host);
 }
 
 static void cookies_only(void)

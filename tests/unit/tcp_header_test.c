@@ -23,8 +23,7 @@ static uint8_t pkt[LONE_PKT_MAX];
 static int setup(void **state)
 {
     (void)state;
-    host = malloc(sizeof *host);
-    lone_init(host, 0, NULL);
+    host = lone_new(0, NULL);
     l = peer_listener(host, 80, 4096);
     return 0;
 }
@@ -35,9 +34,7 @@ static int teardown(void **state)
     lone_close(host, l);
     lone_forget(host);
     lone_wait(host, lone_env(host)->now + 1000 * SEC);
-    int bad = lone_fini(host);
-    free(host);
-    return bad;
+    return lone_free(host);
 }
 
 /* A connection's end without a trace: a reset at what the host expects. */

@@ -23,8 +23,7 @@ static uint8_t junk[1 << 20];
 
 static int setup_with(void (*tune)(struct stack_config *cfg))
 {
-    host = malloc(sizeof *host);
-    lone_init(host, 0, tune);
+    host = lone_new(0, tune);
     l = peer_listener(host, 80, 4096);
     return 0;
 }
@@ -41,9 +40,7 @@ static int teardown(void **state)
     lone_close(host, l);
     lone_forget(host);
     lone_wait(host, lone_env(host)->now + 2000 * SEC);
-    int bad = lone_fini(host);
-    free(host);
-    return bad;
+    return lone_free(host);
 }
 
 static void end(struct peer *p)

@@ -28,17 +28,14 @@ static uint8_t buf[65536];
 static int setup(void **state)
 {
     (void)state;
-    host = malloc(sizeof *host);
-    lone_init(host, LINK_CSUM, NULL);
+    host = lone_new(LINK_CSUM, NULL);
     return 0;
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    int bad = lone_fini(host);
-    free(host);
-    return bad;
+    return lone_free(host);
 }
 
 static uint32_t alive(enum mem_kind k)
@@ -149,12 +146,6 @@ static void comes_and_goes(void **state)
     over(&p, l);
 }
 
-static void recover(void)
-{
-    stack_recover(host->st, lone_env(host));
-    assert_null(stack_check(host->st));
-}
-
 /* What is in flight is sent again after the holder of the lock died, and the unsent after it. */
 static void survives(void **state)
 {
@@ -168,7 +159,7 @@ static void survives(void **state)
     peer_drain(&p);
     uint32_t out = c->fl->tx.out;
     assert_in_range(out, 1, 40);
-    recover();
+    lone_recover(host);
     assert_int_equal(alive(MEM_FLIGHT), 1);
     assert_int_equal(c->fl->tx.out, out);
     lone_wait(host, lone_env(host)->now + 2 * SEC);
@@ -194,13 +185,13 @@ static void half_made(void **state)
 
     (void)state;
     lost->owner = c;
-    recover();
+    lone_recover(host);
     assert_int_equal(alive(MEM_FLIGHT), 0);
     assert_ptr_equal(c->fl, &host->st->no_flight);
 
     assert_true(tcp_flight_get(host->st, lone_env(host), c));
     mem_obj_put(host->st->mem, c->fl);
-    recover();
+    lone_recover(host);
     assert_ptr_equal(c->fl, &host->st->no_flight);
     ask_and_answer(&p);
     over(&p, l);

@@ -28,8 +28,7 @@ static uint8_t junk[20000];
 static int setup(void **state)
 {
     (void)state;
-    host = malloc(sizeof *host);
-    lone_init(host, 0, NULL);
+    host = lone_new(0, NULL);
     l = peer_listener(host, 80, 8);
     return 0;
 }
@@ -39,9 +38,7 @@ static int teardown(void **state)
     (void)state;
     lone_close(host, l);
     lone_forget(host);
-    int bad = lone_fini(host);
-    free(host);
-    return bad;
+    return lone_free(host);
 }
 
 static void hex(const char *text, char out[33])
@@ -343,8 +340,7 @@ static void recovered(void **state)
 
     (void)state;
     assert_int_equal(md5sig(l, p.them, SECRET), 0);
-    stack_recover(host->st, lone_env(host));
-    assert_null(stack_check(host->st));
+    lone_recover(host);
     struct sock *s = handshake(&p, SECRET);
     stack_recover(host->st, lone_env(host));
     lone_forget(host);

@@ -28,8 +28,7 @@ static uint8_t got[70000];
 static int setup(void **state)
 {
     (void)state;
-    host = malloc(sizeof *host);
-    lone_init(host, LINK_CSUM, NULL);
+    host = lone_new(LINK_CSUM, NULL);
     for (size_t i = 0; i < sizeof big; i++) {
         big[i] = (uint8_t)(i * 31 + (i >> 8));
     }
@@ -39,9 +38,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    int bad = lone_fini(host);
-    free(host);
-    return bad;
+    return lone_free(host);
 }
 
 static void arrive(const char *from, uint16_t sport, const char *to, uint16_t dport, const void *p,

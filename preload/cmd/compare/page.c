@@ -156,7 +156,7 @@ static void draw(struct lines *out, const struct one *o, unsigned dir)
             } else if (!oldest) {
                 oldest = i + 1;
             }
-        } else if (p->x->dir != dir && p->flags & F_ACK && p->ack > acked &&
+        } else if (p->x->dir != dir && p->flags & TCP_ACK && p->ack > acked &&
                    p->x->arrived != NEVER) {
             acked = p->ack;
             if (oldest && acked >= steps[oldest - 1].end) {
@@ -289,8 +289,8 @@ static void step_text(const struct step *p, nsec t0, char buf[160])
     static const struct {
         uint16_t bit;
         char letter;
-    } order[] = {{F_SYN, 'S'}, {F_FIN, 'F'}, {F_RST, 'R'}, {F_PSH, 'P'},
-                 {F_URG, 'U'}, {F_ECE, 'E'}, {F_CWR, 'W'}, {F_ACK, '.'}};
+    } order[] = {{TCP_SYN, 'S'}, {TCP_FIN, 'F'}, {TCP_RST, 'R'}, {TCP_PSH, 'P'},
+                 {TCP_URG, 'U'}, {TCP_ECE, 'E'}, {TCP_CWR, 'W'}, {TCP_ACK, '.'}};
     char flags[12];
     size_t n = 0;
 
@@ -308,7 +308,7 @@ static void step_text(const struct step *p, nsec t0, char buf[160])
     }
     n += (size_t)snprintf(buf + n, 160 - n, "%s %llu:%llu(%u)", flags, (unsigned long long)p->seq,
                           (unsigned long long)p->seq + p->len, p->len);
-    if (p->flags & F_ACK) {
+    if (p->flags & TCP_ACK) {
         snprintf(buf + n, 160 - n, " ack %llu", (unsigned long long)p->ack);
     }
 }
@@ -317,7 +317,7 @@ static void step_text(const struct step *p, nsec t0, char buf[160])
 static bool alike(const struct step *a, const struct step *b)
 {
     if (a->x->dir != b->x->dir || a->tcp != b->tcp ||
-        (a->flags & (uint16_t)~F_PSH) != (b->flags & (uint16_t)~F_PSH)) {
+        (a->flags & (uint16_t)~TCP_PSH) != (b->flags & (uint16_t)~TCP_PSH)) {
         return false;
     }
     return a->len == 0 && b->len == 0 ? a->ack == b->ack : a->seq == b->seq && a->len == b->len;

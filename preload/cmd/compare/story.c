@@ -53,7 +53,7 @@ static struct conn *conn_of(struct teller *k, const struct dissection *d, unsign
 
     for (unsigned i = k->nconns; i-- > 0;) {
         struct conn *c = &k->conn[i];
-        bool anew = (d->tcp.flags & (F_SYN | F_ACK)) == F_SYN && c->half[dir].known &&
+        bool anew = (d->tcp.flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && c->half[dir].known &&
                     c->half[dir].isn != d->tcp.seq;
         if (c->port == port && c->rport == rport && c->v6 == (d->version == 6) && !anew) {
             return c;
@@ -65,12 +65,6 @@ static struct conn *conn_of(struct teller *k, const struct dissection *d, unsign
     struct conn *c = &k->conn[k->nconns++];
     *c = (struct conn){.port = port, .rport = rport, .v6 = d->version == 6};
     return c;
-}
-
-static uint64_t unwrap(const struct half *h, uint32_t seq, uint64_t near)
-{
-    int32_t diff = (int32_t)(seq - (h->isn + (uint32_t)near));
-    return diff < 0 && (uint64_t) - (int64_t)diff > near ? 0 : near + (uint64_t)(int64_t)diff;
 }
 
 /* ---- the handshake */
@@ -101,7 +95,7 @@ static void option_names(const struct dissection *d, char *to, size_t size)
 static void take_card(struct card *c, const struct dissection *d)
 {
     const struct tcp_facts *t = &d->tcp;
-    unsigned ecn = t->flags & (F_ECE | F_CWR);
+    unsigned ecn = t->flags & (TCP_ECE | TCP_CWR);
 
     if (c->seen) {
         return;
@@ -111,7 +105,7 @@ static void take_card(struct card *c, const struct dissection *d)
                        .wscale = t->has_wscale ? t->wscale : -1,
                        .sack = t->has_sack_ok,
                        .ts = t->has_ts,
-                       .ecn = t->flags & F_ACK ? ecn == F_ECE : ecn == (F_ECE | F_CWR),
+                       .ecn = t->flags & TCP_ACK ? ecn == TCP_ECE : ecn == (TCP_ECE | TCP_CWR),
                        .window = t->window};
     option_names(d, c->options, sizeof c->options);
 }
@@ -122,7 +116,7 @@ static void take_syn(struct teller *k, struct conn *c, const struct dissection *
     struct half *h = &c->half[x->dir];
     struct story *s = k->s;
 
-    if (h->known && !(d->tcp.flags & F_ACK)) {
+    if (h->known && !(d->tcp.flags & TCP_ACK)) {
         s->count[x->dir].again[AGAIN_SYN]++;
     } else if (h->known) {
         s->count[x->dir].again[AGAIN_SYN]++;
@@ -165,8 +159,8 @@ static void take_data(struct teller *k, struct conn *c, const struct dissection 
 {
     struct half *h = &c->half[x->dir];
     struct flow_counts *n = &k->s->count[x->dir];
-    uint64_t from = unwrap(h, d->tcp.seq, h->max);
-    uint64_t end = from + d->tcp.len + ((d->tcp.flags & F_FIN) != 0);
+    uint64_t from = stream_number(h->isn, d->tcp.seq, h->max);
+    uint64_t end = from + d->tcp.len + ((d->tcp.flags & TCP_FIN) != 0);
 
     n->data_segments += d->tcp.len != 0;
     n->bytes += d->tcp.len;
@@ -207,15 +201,15 @@ static void take_ack(struct teller *k, struct conn *c, const struct dissection *
     struct half *h = &c->half[x->dir];
     struct flow_counts *n = &k->s->count[x->dir];
     const struct tcp_facts *t = &d->tcp;
-    bool pure = t->len == 0 && !(t->flags & (F_SYN | F_FIN | F_RST));
+    bool pure = t->len == 0 && !(t->flags & (TCP_SYN | TCP_FIN | TCP_RST));
 
-    if (!(t->flags & F_ACK) || !other->known) {
+    if (!(t->flags & TCP_ACK) || !other->known) {
         return;
     }
-    uint64_t ack = unwrap(other, t->ack, other->acked);
+    uint64_t ack = stream_number(other->isn, t->ack, other->acked);
     n->pure_acks += pure;
     n->sacks += t->nsack != 0;
-    bool shut = t->window == 0 && !(t->flags & (F_RST | F_SYN));
+    bool shut = t->window == 0 && !(t->flags & (TCP_RST | TCP_SYN));
     n->zero_windows += shut && !h->closed_window;
     h->closed_window = shut;
     if (x->arrived == NEVER) {
@@ -236,14 +230,14 @@ static void take_end(struct teller *k, const struct dissection *d, const struct 
 {
     struct story *s = k->s;
 
-    if (d->tcp.flags & F_FIN) {
+    if (d->tcp.flags & TCP_FIN) {
         s->count[x->dir].fins++;
         if (first) {
             s->fin[x->dir] = true;
             s->first_fin = s->first_fin < 0 ? (int)x->dir : s->first_fin;
         }
     }
-    if (d->tcp.flags & F_RST) {
+    if (d->tcp.flags & TCP_RST) {
         s->count[x->dir].resets++;
         s->reset = s->reset < 0 ? (int)x->dir : s->reset;
     }
@@ -256,7 +250,7 @@ static void take(struct teller *k, const struct seen *x)
 
     dissect(&d, x->p, x->len, x->len);
     if (x->no == 0) { /* the wire's: neither side sent it */
-        k->s->cut = k->s->cut || (d.tcp.present && d.tcp.flags & F_RST);
+        k->s->cut = k->s->cut || (d.tcp.present && d.tcp.flags & TCP_RST);
         return;
     }
     n->segments++;
@@ -272,9 +266,9 @@ static void take(struct teller *k, const struct seen *x)
         return;
     }
     bool first = c == &k->conn[0];
-    if (d.tcp.flags & F_SYN) {
+    if (d.tcp.flags & TCP_SYN) {
         take_syn(k, c, &d, x, first);
-    } else if (!(d.tcp.flags & F_RST) && c->half[x->dir].known) {
+    } else if (!(d.tcp.flags & TCP_RST) && c->half[x->dir].known) {
         take_data(k, c, &d, x, first);
     }
     take_ack(k, c, &d, x);
@@ -322,7 +316,7 @@ struct step *story_steps(const struct one *o, unsigned *n)
         }
         struct half *h = &c->half[x->dir];
         struct half *other = &c->half[!x->dir];
-        if (d.tcp.flags & F_SYN && !h->known) {
+        if (d.tcp.flags & TCP_SYN && !h->known) {
             *h = (struct half){.known = true, .isn = d.tcp.seq, .shift = d.tcp.wscale};
             c->scale[x->dir] = d.tcp.has_wscale;
         }
@@ -330,10 +324,12 @@ struct step *story_steps(const struct one *o, unsigned *n)
         p->port = c->port;
         p->flags = d.tcp.flags;
         p->len = d.tcp.len;
-        p->seq = h->known ? unwrap(h, d.tcp.seq, h->max) : d.tcp.seq;
-        p->end = p->seq + p->len + ((p->flags & (F_SYN | F_FIN)) != 0);
-        p->ack = other->known && p->flags & F_ACK ? unwrap(other, d.tcp.ack, other->max) : 0;
-        bool both = c->scale[0] && c->scale[1] && !(p->flags & F_SYN);
+        p->seq = h->known ? stream_number(h->isn, d.tcp.seq, h->max) : d.tcp.seq;
+        p->end = p->seq + p->len + ((p->flags & (TCP_SYN | TCP_FIN)) != 0);
+        p->ack = other->known && p->flags & TCP_ACK
+                     ? stream_number(other->isn, d.tcp.ack, other->max)
+                     : 0;
+        bool both = c->scale[0] && c->scale[1] && !(p->flags & TCP_SYN);
         p->window = (uint32_t)d.tcp.window << (both ? h->shift : 0);
         p->again = p->end > p->seq && p->seq < h->max;
         h->max = p->end > h->max ? p->end : h->max;

@@ -10,15 +10,15 @@ static const struct {
     const char *key;
     enum text_id name, set;
 } flags[] = {
-    {F_AE, "tcp.flags.ae", TEXT_FLAG_AE, TEXT_FLAG_AE_SET},
-    {F_CWR, "tcp.flags.cwr", TEXT_FLAG_CWR, TEXT_FLAG_CWR_SET},
-    {F_ECE, "tcp.flags.ece", TEXT_FLAG_ECE, TEXT_FLAG_ECE_SET},
-    {F_URG, "tcp.flags.urg", TEXT_FLAG_URG, TEXT_FLAG_URG_SET},
-    {F_ACK, "tcp.flags.ack", TEXT_FLAG_ACK, TEXT_FLAG_ACK_SET},
-    {F_PSH, "tcp.flags.push", TEXT_FLAG_PSH, TEXT_FLAG_PSH_SET},
-    {F_RST, "tcp.flags.reset", TEXT_FLAG_RST, TEXT_FLAG_RST_SET},
-    {F_SYN, "tcp.flags.syn", TEXT_FLAG_SYN, TEXT_FLAG_SYN_SET},
-    {F_FIN, "tcp.flags.fin", TEXT_FLAG_FIN, TEXT_FLAG_FIN_SET},
+    {TCP_AE, "tcp.flags.ae", TEXT_FLAG_AE, TEXT_FLAG_AE_SET},
+    {TCP_CWR, "tcp.flags.cwr", TEXT_FLAG_CWR, TEXT_FLAG_CWR_SET},
+    {TCP_ECE, "tcp.flags.ece", TEXT_FLAG_ECE, TEXT_FLAG_ECE_SET},
+    {TCP_URG, "tcp.flags.urg", TEXT_FLAG_URG, TEXT_FLAG_URG_SET},
+    {TCP_ACK, "tcp.flags.ack", TEXT_FLAG_ACK, TEXT_FLAG_ACK_SET},
+    {TCP_PSH, "tcp.flags.push", TEXT_FLAG_PSH, TEXT_FLAG_PSH_SET},
+    {TCP_RST, "tcp.flags.reset", TEXT_FLAG_RST, TEXT_FLAG_RST_SET},
+    {TCP_SYN, "tcp.flags.syn", TEXT_FLAG_SYN, TEXT_FLAG_SYN_SET},
+    {TCP_FIN, "tcp.flags.fin", TEXT_FLAG_FIN, TEXT_FLAG_FIN_SET},
 };
 
 static void flag_fields(const struct cut *c, struct tcp_facts *t)
@@ -72,7 +72,7 @@ static void opt_ts(const struct cut *c, size_t at, struct tcp_facts *t)
     field_mean(f, TEXT_OPT_TSVAL_MEAN);
     f = field_add(c, at * 8 + 48, 32, "tcp.options.timestamp.tsecr", TEXT_OPT_TSECR);
     t->ts_ecr = (uint32_t)f->value;
-    field_mean(f, t->ts_ecr || t->flags & F_ACK ? TEXT_OPT_TSECR_MEAN : TEXT_OPT_TSECR_NONE);
+    field_mean(f, t->ts_ecr || t->flags & TCP_ACK ? TEXT_OPT_TSECR_MEAN : TEXT_OPT_TSECR_NONE);
 }
 
 static void opt_other(const struct cut *c, size_t at, size_t len, unsigned kind)
@@ -194,7 +194,7 @@ void dis_tcp(struct dissection *d, size_t at, size_t end, size_t wire)
     field_mean(f, TEXT_IHL_MEAN, (unsigned)(header / 4), (unsigned)header);
     field_add(&c, 100, 3, "tcp.flags.res", TEXT_RESERVED);
     flag_fields(&c, t);
-    if (t->flags & F_ACK) {
+    if (t->flags & TCP_ACK) {
         field_mean(ack, TEXT_ACK_MEAN);
     }
     t->whole = header >= 20 && cut_has(&c, header);
@@ -207,11 +207,11 @@ void dis_tcp(struct dissection *d, size_t at, size_t end, size_t wire)
     t->len = wire > header ? (uint32_t)(wire - header) : 0;
     f = field_add(&c, 112, 16, "tcp.window_size_value", TEXT_WINDOW);
     t->window = (uint16_t)f->value;
-    field_mean(f, t->flags & F_SYN ? TEXT_WINDOW_SYN : TEXT_WINDOW_MEAN, (unsigned)f->value);
+    field_mean(f, t->flags & TCP_SYN ? TEXT_WINDOW_SYN : TEXT_WINDOW_MEAN, (unsigned)f->value);
     checksum(&c, wire);
     f = field_add(&c, 144, 16, "tcp.urgent_pointer", TEXT_URGENT);
     t->urgent = (uint16_t)f->value;
-    field_mean(f, t->flags & F_URG ? TEXT_URGENT_MEAN : TEXT_URGENT_NONE, (unsigned)f->value);
+    field_mean(f, t->flags & TCP_URG ? TEXT_URGENT_MEAN : TEXT_URGENT_NONE, (unsigned)f->value);
     if (t->whole) {
         t->whole = options(&c, header, t);
     }

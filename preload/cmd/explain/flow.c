@@ -135,7 +135,7 @@ static bool starts_anew(const struct conn *c, unsigned me, const struct tcp_fact
 {
     const struct side *s = &c->side[me];
     bool over = (c->side[0].fin && c->side[1].fin) || c->refused;
-    return (t->flags & (F_SYN | F_ACK)) == F_SYN && s->known && (over || t->seq != s->isn);
+    return (t->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && s->known && (over || t->seq != s->isn);
 }
 
 static struct conn *conn_of(struct flows *f, const struct dissection *d, unsigned *me)
@@ -165,13 +165,6 @@ static struct conn *conn_of(struct flows *f, const struct dissection *d, unsigne
 }
 
 /* ---- sequence numbers */
-
-/* The 64-bit number nearest to `near` that ends in these 32 bits, relative to the ISN. */
-static uint64_t unwrap(const struct side *s, uint32_t seq, uint64_t near)
-{
-    int32_t diff = (int32_t)(seq - (s->isn + (uint32_t)near));
-    return diff < 0 && (uint64_t) - (int64_t)diff > near ? 0 : near + (uint64_t)(int64_t)diff;
-}
 
 static void sent_add(struct side *s, struct sent x)
 {
@@ -241,7 +234,7 @@ static void tell_syn(struct telling *k)
     me->max = 1;
     me->scaled = t->has_wscale;
     me->scale = t->wscale;
-    if (t->flags & F_ACK) {
+    if (t->flags & TCP_ACK) {
         tell(k, TEXT_CTX_SYNACK, t->seq, duration_text(k->at - k->peer->syn_at, buf));
     } else {
         tell(k, TEXT_CTX_SYN, t->seq);
@@ -249,10 +242,10 @@ static void tell_syn(struct telling *k)
             tell(k, TEXT_CTX_SYN_BOTH);
         }
     }
-    unsigned ecn = t->flags & (F_ECE | F_CWR);
-    if (ecn == (F_ECE | F_CWR) && !(t->flags & F_ACK)) {
+    unsigned ecn = t->flags & (TCP_ECE | TCP_CWR);
+    if (ecn == (TCP_ECE | TCP_CWR) && !(t->flags & TCP_ACK)) {
         tell(k, TEXT_CTX_ECN_OFFER);
-    } else if (ecn == F_ECE && t->flags & F_ACK) {
+    } else if (ecn == TCP_ECE && t->flags & TCP_ACK) {
         tell(k, TEXT_CTX_ECN_ACCEPT);
     }
 }
@@ -260,7 +253,7 @@ static void tell_syn(struct telling *k)
 /* A direction whose opening was not captured: the first number seen counts as 1. */
 static void begin_in_the_middle(struct telling *k)
 {
-    if (!k->me->known && !(k->t->flags & F_RST)) {
+    if (!k->me->known && !(k->t->flags & TCP_RST)) {
         k->me->known = true;
         k->me->isn = k->t->seq - 1;
         k->me->max = k->me->acked = 1;
@@ -269,7 +262,7 @@ static void begin_in_the_middle(struct telling *k)
             tell(k, TEXT_CTX_MID);
         }
     }
-    if (!k->peer->known && k->t->flags & F_ACK) {
+    if (!k->peer->known && k->t->flags & TCP_ACK) {
         k->peer->known = true;
         k->peer->isn = k->t->ack - 1;
         k->peer->max = k->peer->acked = 1;
@@ -294,7 +287,7 @@ static void tell_retransmission(struct telling *k, uint64_t from)
  * byte. */
 static bool tell_probe(struct telling *k, uint64_t from)
 {
-    if (k->t->len > 1 || k->t->flags & (F_SYN | F_FIN | F_RST) || from + 1 != k->me->max ||
+    if (k->t->len > 1 || k->t->flags & (TCP_SYN | TCP_FIN | TCP_RST) || from + 1 != k->me->max ||
         k->me->max < 2 || k->me->acked != k->me->max) {
         return false;
     }
@@ -306,9 +299,9 @@ static bool tell_probe(struct telling *k, uint64_t from)
 static void tell_data(struct telling *k)
 {
     struct side *me = k->me;
-    uint64_t from = unwrap(me, k->t->seq, me->max);
+    uint64_t from = stream_number(me->isn, k->t->seq, me->max);
     uint64_t to = from + k->t->len;
-    bool fin = k->t->flags & F_FIN;
+    bool fin = k->t->flags & TCP_FIN;
 
     k->out->seq = from;
     k->out->to = to + fin;
@@ -331,7 +324,7 @@ static void tell_data(struct telling *k)
 
 static void tell_fin(struct telling *k)
 {
-    if (!(k->t->flags & F_FIN)) {
+    if (!(k->t->flags & TCP_FIN)) {
         return;
     }
     if (!k->me->fin) {
@@ -355,7 +348,7 @@ static void tell_new_ack(struct telling *k, uint64_t ack)
         tell(k, TEXT_CTX_ACK_SYN, duration_text(k->at - peer->syn_at, buf),
              (unsigned long long)peer->syn_no);
         from = 1;
-        if (!(k->t->flags & F_SYN)) {
+        if (!(k->t->flags & TCP_SYN)) {
             tell(k, TEXT_CTX_ESTABLISHED);
         }
     }
@@ -388,19 +381,19 @@ static void tell_ack(struct telling *k, uint64_t window)
 {
     struct side *peer = k->peer;
 
-    if (!(k->t->flags & F_ACK) || !peer->known) {
+    if (!(k->t->flags & TCP_ACK) || !peer->known) {
         return;
     }
-    uint64_t ack = unwrap(peer, k->t->ack, peer->acked);
+    uint64_t ack = stream_number(peer->isn, k->t->ack, peer->acked);
     k->out->ack = ack;
-    if (k->t->flags & F_RST) {
+    if (k->t->flags & TCP_RST) {
         return;
     }
     if (ack > peer->acked) {
         tell_new_ack(k, ack);
         return;
     }
-    bool pure = k->t->len == 0 && !(k->t->flags & (F_SYN | F_FIN));
+    bool pure = k->t->len == 0 && !(k->t->flags & (TCP_SYN | TCP_FIN));
     if (pure && ack == peer->acked && peer->max > ack && window == k->me->window) {
         tell(k, TEXT_CTX_ACK_DUP, ++k->me->dups, (unsigned long long)ack);
     } else if (pure) {
@@ -413,8 +406,8 @@ static void tell_sack(struct telling *k)
     const struct tcp_facts *t = k->t;
 
     for (unsigned i = 0; i < t->nsack; i++) {
-        uint64_t from = unwrap(k->peer, t->sack[i][0], k->peer->acked);
-        uint64_t to = unwrap(k->peer, t->sack[i][1], from);
+        uint64_t from = stream_number(k->peer->isn, t->sack[i][0], k->peer->acked);
+        uint64_t to = stream_number(k->peer->isn, t->sack[i][1], from);
         bool twice = i == 0 && to <= k->peer->acked; /* RFC 2883 4 */
         tell(k, twice ? TEXT_CTX_DSACK : TEXT_CTX_SACK, (unsigned long long)from,
              (unsigned long long)to - 1);
@@ -424,7 +417,7 @@ static void tell_sack(struct telling *k)
 /* The window in bytes; a scale counts only if both SYNs offered one (RFC 7323 2.2). */
 static uint64_t window_of(const struct telling *k, unsigned *shift)
 {
-    bool syn = k->t->flags & F_SYN;
+    bool syn = k->t->flags & TCP_SYN;
 
     *shift = !syn && k->me->scaled && k->peer->scaled ? k->me->scale : 0;
     return (uint64_t)k->t->window << *shift;
@@ -433,9 +426,9 @@ static uint64_t window_of(const struct telling *k, unsigned *shift)
 static void tell_window(struct telling *k, uint64_t window, unsigned shift)
 {
     struct side *me = k->me;
-    bool sure = k->t->flags & F_SYN || me->syn;
+    bool sure = k->t->flags & TCP_SYN || me->syn;
 
-    if (k->t->flags & F_RST) {
+    if (k->t->flags & TCP_RST) {
         return;
     }
     k->out->window = sure ? window : UINT64_MAX;
@@ -456,7 +449,7 @@ static void tell_window(struct telling *k, uint64_t window, unsigned shift)
 
 static void tell_rst(struct telling *k)
 {
-    if (k->t->flags & F_RST) {
+    if (k->t->flags & TCP_RST) {
         bool opening = k->peer->syn && !k->me->syn && k->peer->acked == 0;
         tell(k, opening ? TEXT_CTX_RST_REFUSED : TEXT_CTX_RST);
         k->c->refused = true;
@@ -488,13 +481,13 @@ void flows_take(struct flows *f, const struct dissection *d, uint64_t no, int64_
     }
     struct telling k = {c, &c->side[me], &c->side[!me], &d->tcp, out, no, at_ns};
     out->conn = c->number;
-    if (d->tcp.flags & F_SYN) {
+    if (d->tcp.flags & TCP_SYN) {
         tell_syn(&k);
     } else {
         begin_in_the_middle(&k);
     }
     uint64_t window = window_of(&k, &shift);
-    if (k.me->known && !(d->tcp.flags & (F_SYN | F_RST))) {
+    if (k.me->known && !(d->tcp.flags & (TCP_SYN | TCP_RST))) {
         tell_data(&k);
     }
     tell_ack(&k, window);

@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/tcp_wire.h" /* flags of TCP */
+
 enum {
     PROTO_HOPOPT = 0,
     PROTO_ICMP = 1,
@@ -21,18 +23,12 @@ enum {
     PROTO_DSTOPTS = 60,
 };
 
-/* The nine flags of a TCP header, RFC 9293 3.1 and RFC 9768 for AE. */
-enum {
-    F_FIN = 0x001,
-    F_SYN = 0x002,
-    F_RST = 0x004,
-    F_PSH = 0x008,
-    F_ACK = 0x010,
-    F_URG = 0x020,
-    F_ECE = 0x040,
-    F_CWR = 0x080,
-    F_AE = 0x100,
-};
+/* The 64-bit number nearest to `near` that ends in the 32 bits `low`, relative to the ISN. */
+static inline uint64_t stream_number(uint32_t isn, uint32_t low, uint64_t near)
+{
+    int32_t diff = (int32_t)(low - (isn + (uint32_t)near));
+    return diff < 0 && (uint64_t) - (int64_t)diff > near ? 0 : near + (uint64_t)(int64_t)diff;
+}
 
 struct sum_part;
 

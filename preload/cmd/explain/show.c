@@ -45,8 +45,8 @@ static void flags_text(const struct tcp_facts *t, char buf[12])
     static const struct {
         uint16_t bit;
         char letter;
-    } order[] = {{F_SYN, 'S'}, {F_FIN, 'F'}, {F_RST, 'R'}, {F_PSH, 'P'}, {F_URG, 'U'},
-                 {F_ECE, 'E'}, {F_CWR, 'W'}, {F_AE, 'A'},  {F_ACK, '.'}};
+    } order[] = {{TCP_SYN, 'S'}, {TCP_FIN, 'F'}, {TCP_RST, 'R'}, {TCP_PSH, 'P'}, {TCP_URG, 'U'},
+                 {TCP_ECE, 'E'}, {TCP_CWR, 'W'}, {TCP_AE, 'A'},  {TCP_ACK, '.'}};
     size_t n = 0;
 
     for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
@@ -76,10 +76,10 @@ static void summary(const struct shown *s)
         return;
     }
     flags_text(t, buf);
-    bool known = s->ctx->conn != 0 && !(t->flags & F_SYN);
-    uint64_t seq = known ? s->ctx->seq : t->flags & F_SYN ? 0 : t->seq;
-    printf("TCP %s %" PRIu64 ":%" PRIu64 "(%u)", buf, seq, seq + t->len, t->len);
-    if (t->flags & F_ACK) {
+    bool known = s->ctx->conn != 0 && !(t->flags & TCP_SYN);
+    uint64_t first = known ? s->ctx->seq : t->flags & TCP_SYN ? 0 : t->seq;
+    printf("TCP %s %" PRIu64 ":%" PRIu64 "(%u)", buf, first, first + t->len, t->len);
+    if (t->flags & TCP_ACK) {
         printf(" ack %" PRIu64, s->ctx->conn ? s->ctx->ack : t->ack);
     }
     printf(" win %u", t->window);

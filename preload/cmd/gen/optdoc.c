@@ -9,18 +9,6 @@
 #include "../options.h"
 #include "../verbs.h"
 
-static const struct {
-    const char *name;
-    int letter;
-    const char *arg;
-    unsigned verbs;
-    const char *help;
-} options[] = {
-#define OPTION(id, longname, shortname, arg, verbs, help) {longname, shortname, arg, verbs, help},
-    OPTION_LIST
-#undef OPTION
-};
-
 /* scdoc takes _ and * for emphasis. */
 static void text(const char *s)
 {
@@ -34,15 +22,15 @@ static void text(const char *s)
 
 static void put_options(unsigned verb)
 {
-    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
-        if (!(options[i].verbs & verb)) {
+    for (size_t i = 0; i < OPTION_COUNT; i++) {
+        if (!(option_table[i].verbs & verb)) {
             continue;
         }
-        if (options[i].letter) {
-            printf("*-%c*, ", options[i].letter);
+        if (option_table[i].letter) {
+            printf("*-%c*, ", option_table[i].letter);
         }
-        printf("*--%s*", options[i].name);
-        const char *arg = options[i].arg;
+        printf("*--%s*", option_table[i].name);
+        const char *arg = option_table[i].arg;
         if (arg && arg[0] == '[') { /* may be left out */
             printf("[=");
             text(arg + 1);
@@ -51,7 +39,7 @@ static void put_options(unsigned verb)
             text(arg);
         }
         printf("\n\t");
-        text(options[i].help);
+        text(option_table[i].help);
         printf(".\n\n");
     }
 }
