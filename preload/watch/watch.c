@@ -197,7 +197,9 @@ static void tell_info(int fd, uint32_t sock, bool at_once)
         return;
     }
     struct event *ev =
-        i.tcpi_state == TCP_CLOSE || i.tcpi_state == TCP_LISTEN ? NULL : record(sock);
+        i.tcpi_state == TCP_SYN_SENT || i.tcpi_state == TCP_CLOSE || i.tcpi_state == TCP_LISTEN
+            ? NULL
+            : record(sock);
     if (!ev) {
         return;
     }

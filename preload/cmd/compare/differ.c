@@ -4,6 +4,7 @@
  * beyond the spread of the runs.
  */
 #include "differ.h"
+#include "show.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -47,7 +48,7 @@ static void numbers(struct sides *s, enum diff_class class, const char *what, co
     texts(s, class, what, clause, a, b);
 }
 
-static void status_text(const struct one *o, char buf[64])
+char *compared_status(const struct one *o, char buf[64])
 {
     if (o->timed_out) {
         snprintf(buf, 64, "stopped after the time limit");
@@ -56,6 +57,7 @@ static void status_text(const struct one *o, char buf[64])
     } else {
         snprintf(buf, 64, "exit %d", WEXITSTATUS(o->status));
     }
+    return buf;
 }
 
 /* The result of most runs, and whether all agree. */
@@ -69,8 +71,8 @@ static void results(struct sides *s)
         const struct one *k = &s->one[STACK_KERNEL][i];
         const struct one *u = &s->one[STACK_USER][i];
         unsigned before = s->ndiffs;
-        status_text(k, kernel);
-        status_text(u, ours);
+        compared_status(k, kernel);
+        compared_status(u, ours);
         if (s->same_result) {
             texts(s, CLASS_BUG, "exit status", "", kernel, ours);
             texts(s, CLASS_BUG, "output (SHA-256)", "", k->out_hash, u->out_hash);

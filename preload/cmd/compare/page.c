@@ -188,11 +188,13 @@ static json_t *plots(const struct sides *s)
         for (unsigned i = 0; i < o->nsamples; i++) {
             double ms = (double)(o->sample[i].at - t0) / 1e6;
             line_add(&cwnd, ms, (double)o->sample[i].cwnd * o->sample[i].mss / 1024);
-            line_add(&srtt, ms, o->sample[i].srtt_us / 1e3);
+            if (o->sample[i].srtt_us) { /* 0: none measured yet */
+                line_add(&srtt, ms, o->sample[i].srtt_us / 1e3);
+            }
         }
         json_array_append_new(sequence, line_json(&l.sent, k, "sent", "steps"));
         json_array_append_new(sequence, line_json(&l.again, k, "sent again", "points"));
-        json_array_append_new(window, line_json(&l.flight, k, "in flight", "line"));
+        json_array_append_new(window, line_json(&l.flight, k, "in flight", "steps"));
         json_array_append_new(window, line_json(&cwnd, k, "cwnd of the program's side", "dash"));
         json_array_append_new(rtt, line_json(&l.rtt, k, "measured on the wire", "line"));
         json_array_append_new(rtt, line_json(&srtt, k, "srtt of the program's side", "dash"));
@@ -433,20 +435,81 @@ static void number_row(FILE *f, const char *name, const struct sides *s, size_t 
 
 static void result_table(FILE *f, const struct sides *s)
 {
-    char k[96];
-    char u[96];
+    char text[STACKS][96];
 
     fputs("<table><tr><th></th><th class=\"k\">kernel</th><th class=\"u\">ours</th></tr>\n", f);
-    snprintf(k, sizeof k, "%d", s->one[STACK_KERNEL][0].status);
-    snprintf(u, sizeof u, "%d", s->one[STACK_USER][0].status);
-    row(f, "wait status", k, u);
-    row(f, "output, SHA-256", s->one[STACK_KERNEL][0].out_hash, s->one[STACK_USER][0].out_hash);
+    for (int k = 0; k < STACKS; k++) {
+        compared_status(&s->one[k][0], text[k]);
+    }
+    row(f, "how it ended", text[0], text[1]);
+    for (int k = 0; k < STACKS; k++) {
+        snprintf(text[k], sizeof text[k], "%llu bytes, SHA-256 %.16s...",
+                 (unsigned long long)s->one[k][0].out_bytes, s->one[k][0].out_hash);
+    }
+    row(f, "output", text[0], text[1]);
+    for (int k = 0; k < STACKS; k++) {
+        compared_calls(&s->one[k][0], text[k], sizeof text[k]);
+    }
+    row(f, "socket calls", text[0], text[1]);
     times_row(f, "run time", s->wall);
     times_row(f, "CPU time", s->cpu);
     times_row(f, "connect", s->connect);
     times_row(f, "first byte", s->first_byte);
     times_row(f, "on the wire", s->total);
     times_row(f, "longest repair of a loss", s->repair);
+    fputs("</table>\n", f);
+}
+
+/* The calls that met an error on either stack. */
+static void error_table(FILE *f, const struct sides *s)
+{
+    const struct calls *c = s->calls;
+    bool any = false;
+
+    for (unsigned i = 0; i < c->noutcomes; i++) {
+        char name[160], kernel[96], ours[96];
+        bool told = !c->outcome[i].error || strcmp(c->outcome[i].result, "EINPROGRESS") == 0;
+        for (unsigned j = 0; j < i && !told; j++) {
+            told = c->outcome[j].error && calls_same(c, i, j);
+        }
+        if (told) {
+            continue;
+        }
+        fputs(any ? ""
+                  : "<h2>Calls that met an error</h2>\n<table><tr><th></th><th "
+                    "class=\"k\">kernel</th><th class=\"u\">ours</th></tr>\n",
+              f);
+        any = true;
+        snprintf(name, sizeof name, "%s, %s", c->outcome[i].call, c->outcome[i].socket);
+        row(f, name, calls_results(c, i, STACK_KERNEL, s->n, kernel, sizeof kernel),
+            calls_results(c, i, STACK_USER, s->n, ours, sizeof ours));
+    }
+    fputs(any ? "</table>\n" : "", f);
+}
+
+/* What the wire did. */
+static void rule_table(FILE *f, const struct compared *w)
+{
+    if (w->setup->wire.nrules == 0) {
+        return;
+    }
+    fputs("<h2>The wire's rules</h2>\n<p class=\"note\">How often each fired in the first "
+          "run.</p>\n<table><tr><th></th><th class=\"k\">kernel</th><th "
+          "class=\"u\">ours</th></tr>\n",
+          f);
+    for (uint32_t i = 0; i < w->setup->wire.nrules; i++) {
+        unsigned kind = w->setup->wire.rule[i].kind;
+        char text[STACKS][64];
+        for (int k = 0; k < STACKS; k++) {
+            unsigned n = compared_fired(w->sides, (enum stack_kind)k, i);
+            snprintf(text[k], sizeof text[k],
+                     compared_idle(w, i) ? "never: no such packet passed"
+                     : kind == RULE_DELAY || (kind == RULE_RATE && n == 0) ? "all the time"
+                                                                           : "%u",
+                     n);
+        }
+        row(f, w->rules[i], text[0], text[1]);
+    }
     fputs("</table>\n", f);
 }
 
@@ -540,14 +603,8 @@ static void environment(FILE *f, const struct compared *w, const json_t *data)
 {
     fputs("<h2>To repeat it</h2>\n<pre>", f);
     put(f, w->command);
-    fputs("</pre>\n<p>Rules: ", f);
-    for (uint32_t i = 0; i < w->setup->wire.nrules; i++) {
-        fputs(i ? "; <code>" : "<code>", f);
-        put(f, w->rules[i]);
-        fputs("</code>", f);
-    }
-    fputs(w->setup->wire.nrules ? "." : "none.", f);
-    fprintf(f, " Seed %llu. Linux %s. Captures and outputs: <code>", (unsigned long long)w->seed,
+    fprintf(f, "</pre>\n<p>Seed %llu. Linux %s. Captures and outputs: <code>",
+            (unsigned long long)w->seed,
             json_string_value(json_object_get(data, "kernel_release")));
     put(f, w->setup->folder);
     fputs("</code></p>\n", f);
@@ -583,6 +640,8 @@ bool compared_page(const struct compared *w, json_t *data, const char *path)
     result_table(f, w->sides);
     fputs("<h2>Differences</h2>\n", f);
     difference_table(f, w->sides);
+    error_table(f, w->sides);
+    rule_table(f, w);
     snprintf(caption, sizeof caption,
              "The stream %s, first run of each: how far it was sent; dots are bytes sent again.",
              dir);

@@ -17,6 +17,13 @@
         return { label: label, stroke: soft, grid: { stroke: line, width: 1 }, ticks: { stroke: line } };
     }
 
+    /* All plots begin at 0 and end together, so that they can be read below each other. */
+    var end = 1;
+    [data.sequence, data.window, data.rtt].forEach(function (list) {
+        list.forEach(function (s) { end = Math.max(end, s.x.length ? s.x[s.x.length - 1] : 0); });
+    });
+    function fromZero(u, min, max) { return [0, (max || 1) * 1.08]; }
+
     function chart(id, ylabel, series) {
         var box = document.getElementById(id);
         series = series.filter(function (s) { return s.x.length; });
@@ -25,10 +32,10 @@
             return;
         }
         var options = {
-            width: Math.min(1040, document.body.clientWidth - 40),
+            width: Math.min(1040, box.clientWidth),
             height: 300,
             cursor: { sync: { key: "time" }, drag: { x: true, y: false } },
-            scales: { x: { time: false } },
+            scales: { x: { time: false, min: 0, max: end }, y: { range: fromZero } },
             axes: [axis("ms since the first packet"), axis(ylabel)],
             series: [{ label: "ms" }].concat(series.map(function (s) {
                 var points = s.draw === "points";

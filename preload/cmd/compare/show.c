@@ -28,6 +28,33 @@ char *compared_verdict(const struct sides *s, char *buf, size_t size)
     return buf;
 }
 
+unsigned compared_fired(const struct sides *s, enum stack_kind k, unsigned rule)
+{
+    const struct one *o = &s->one[k][0];
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < o->nfirings; i++) {
+        n += o->firing[i].rule == rule;
+    }
+    return n;
+}
+
+bool compared_idle(const struct compared *w, unsigned rule)
+{
+    unsigned kind = w->setup->wire.rule[rule].kind;
+    bool fires = kind != RULE_DELAY && kind != RULE_RATE;
+
+    for (int k = 0; k < STACKS; k++) {
+        for (unsigned i = 0; i < w->sides->n; i++) {
+            const struct one *o = &w->sides->one[k][i];
+            for (unsigned j = 0; j < o->nfirings; j++) {
+                fires = fires && o->firing[j].rule != rule;
+            }
+        }
+    }
+    return fires;
+}
+
 static void time_row(const char *name, const struct spread x[STACKS])
 {
     if (!x[0].n && !x[1].n) {
@@ -83,21 +110,53 @@ static void card_row(const struct sides *s)
     text_row("  options", c[0]->seen ? c[0]->options : "-", c[1]->seen ? c[1]->options : "-");
 }
 
+char *compared_calls(const struct one *o, char *buf, size_t size)
+{
+    unsigned n = calls_sockets(o);
+
+    if (o->ncalls) {
+        snprintf(buf, size, "%u on %u socket%s", o->ncalls, n, n == 1 ? "" : "s");
+    } else {
+        snprintf(buf, size, "none seen");
+    }
+    return buf;
+}
+
 /* What could be watched. */
 static void calls_row(const struct sides *s)
 {
     char text[STACKS][64];
 
     for (int k = 0; k < STACKS; k++) {
-        const struct one *o = &s->one[k][0];
-        if (o->ncalls) {
-            unsigned n = calls_sockets(o);
-            snprintf(text[k], sizeof text[k], "%u on %u socket%s", o->ncalls, n, n == 1 ? "" : "s");
-        } else {
-            snprintf(text[k], sizeof text[k], "none seen");
-        }
+        compared_calls(&s->one[k][0], text[k], sizeof text[k]);
     }
     text_row("socket calls", text[0], text[1]);
+}
+
+static void rule_rows(const struct compared *w)
+{
+    for (uint32_t i = 0; i < w->setup->wire.nrules; i++) {
+        unsigned kind = w->setup->wire.rule[i].kind;
+        char name[29], text[STACKS][16];
+        for (int k = 0; k < STACKS; k++) {
+            snprintf(text[k], sizeof text[k], "%u",
+                     compared_fired(w->sides, (enum stack_kind)k, i));
+        }
+        snprintf(name, sizeof name, "  %.26s", w->rules[i]);
+        if (kind != RULE_DELAY && kind != RULE_RATE) { /* these are no events */
+            text_row(name, text[0], text[1]);
+        }
+    }
+}
+
+static void idle_rules(const struct compared *w)
+{
+    for (uint32_t i = 0; i < w->setup->wire.nrules; i++) {
+        if (compared_idle(w, i)) {
+            printf("\nRule %u, %s, never fired: no packet that it means has passed.\n", i + 1,
+                   w->rules[i]);
+        }
+    }
 }
 
 static void unwatched(const struct compared *w)
@@ -144,6 +203,7 @@ void compared_table(const struct compared *w)
         snprintf(fired[k], sizeof fired[k], "%llu", (unsigned long long)s->one[k][0].firings);
     }
     text_row("firings of rules", fired[0], fired[1]);
+    rule_rows(w);
     calls_row(s);
     card_row(s);
     count_row(s, "segments", offsetof(struct flow_counts, segments));
@@ -167,6 +227,7 @@ void compared_table(const struct compared *w)
     }
     differences(s);
     unwatched(w);
+    idle_rules(w);
     printf("\nAgain: %s\n", w->command);
 }
 

@@ -20,6 +20,17 @@ struct compared {
 /* "Same result for the program. 2 differences in behaviour, none a bug." Returns buf. */
 char *compared_verdict(const struct sides *s, char *buf, size_t size);
 
+/* "exit 0", "killed by signal 9". Returns buf. */
+char *compared_status(const struct one *o, char buf[64]);
+
+/* "30 on 1 socket". Returns buf. */
+char *compared_calls(const struct one *o, char *buf, size_t size);
+
+/* How often a rule fired in the first run of a stack. */
+unsigned compared_fired(const struct sides *s, enum stack_kind k, unsigned rule);
+/* Whether it should fire but did not, in no run of either: no packet that it means passed. */
+bool compared_idle(const struct compared *w, unsigned rule);
+
 void compared_table(const struct compared *w);
 json_t *compared_json(const struct compared *w); /* a new reference */
 
