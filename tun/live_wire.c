@@ -48,7 +48,8 @@ size_t live_wire_make(struct session *s, size_t at)
 struct told {
     struct session *s;
     struct env *env;
-    bool lost; /* the packet was dropped */
+    struct pkt_in in; /* what goes in towards us: a capture shows what did not come, too */
+    uint64_t no;      /* its number */
 };
 
 static bool is_loss(uint8_t act)
@@ -76,9 +77,10 @@ static uint8_t act_of(unsigned fired)
 static void on_fired(void *ctx, const struct wire_firing *f)
 {
     struct told *t = ctx;
+    uint64_t from = t->s->stack->events->next;
     struct event *ev = event_begin(t->s->stack->events, t->env, EV_IMPAIR);
+    bool lost = is_loss(act_of(f->what)) && f->what != FIRED_FRAGMENTED;
     ev->why = act_of(f->what);
-    t->lost = t->lost || (is_loss(ev->why) && f->what != FIRED_FRAGMENTED);
     ev->lport = f->lport;
     ev->rport = f->rport;
     ev->u.impair.rule = f->rule < WIRE_RULES_MAX ? (uint16_t)(f->rule + 1) : 0;
@@ -87,6 +89,19 @@ static void on_fired(void *ctx, const struct wire_firing *f)
     ev->u.impair.len = f->len;
     ev->u.impair.seq = f->seq;
     event_end(t->s->stack->events);
+    if (lost && t->no == f->pkt && t->in.p && t->s->arena->pkts) {
+        pktring_lost(t->s->arena->pkts, t->s->stack, t->env, &t->in, from);
+    }
+}
+
+/* The piece that meets the rules next: a super-segment is cut before them. */
+static void on_put(void *ctx, nsec at, enum wire_dir d, uint64_t no, const uint8_t *p, size_t len)
+{
+    struct told *t = ctx;
+    (void)at;
+    (void)d;
+    t->no = no;
+    t->in = (struct pkt_in){.p = p, .len = len};
 }
 
 /* Moving */
@@ -109,14 +124,10 @@ int live_wire_out(struct session *s, struct env *env, const struct pkt_out *p)
 void live_wire_in(struct session *s, struct env *env, const struct pkt_in *p)
 {
     struct told told = {.s = s, .env = env};
-    struct wire_tap tap = {.fired = on_fired, .ctx = &told};
+    struct wire_tap tap = {.put = on_put, .fired = on_fired, .ctx = &told};
     struct span v = {p->p, p->len};
     struct wire_in in = {.span = &v, .nspan = 1, .gso_size = p->gso_size, .csum_open = p->csum_ok};
-    uint64_t events = s->stack->events->next;
     wire_put(s->wire, env->now, WIRE_IN, &in, &tap);
-    if (UNLIKELY(told.lost) && s->arena->pkts) { /* a capture shows what did not come, too */
-        pktring_lost(s->arena->pkts, s->stack, env, p, events);
-    }
 }
 
 static void deliver(struct session *s, struct env *env, const struct wire_pkt_out *o)

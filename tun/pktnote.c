@@ -114,8 +114,7 @@ static void put_people(struct text *t, const struct pktrec *rec, const struct pk
     } else if (rec->flags & PKTREC_OUT) {
         put_sent(t, rec, ev->own);
     } else if (rec->flags & PKTREC_LOST) {
-        text_put(t, rec->gso_size ? "LOST IN PART on its way to us: the wire cuts it into segments"
-                                  : "NEVER CAME: dropped on its way to us");
+        text_put(t, "NEVER CAME: dropped on its way to us");
     } else {
         text_put(t, "received");
         if (is_seg(ev->own)) {

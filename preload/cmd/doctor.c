@@ -147,6 +147,7 @@ static void check_sessions(struct findings *f)
 static void check_program(struct findings *f, const char *name)
 {
     char path[PATH_MAX];
+    fflush(stdout); /* in the order in which it is said, in a file, too */
     int ret = program_check(name, path);
 
     found(f, ret == 0, "program", "see above", "%s",

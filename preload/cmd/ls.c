@@ -69,7 +69,8 @@ static void session_line(json_t *s)
         printf("%s%s", gap, json_string_value(v));
         gap = " ";
     }
-    printf("  %d sockets  keeper %d  ", (int)json_integer_value(json_object_get(s, "sockets")),
+    int sockets = (int)json_integer_value(json_object_get(s, "sockets"));
+    printf("  %d socket%s  keeper %d  ", sockets, sockets == 1 ? "" : "s",
            (int)json_integer_value(json_object_get(s, "keeper")));
     gap = "";
     json_array_foreach(json_object_get(s, "members"), i, v)

@@ -204,6 +204,14 @@ static void loss_and_repair(void **state)
     told("opens the window from 0 to 1000 bytes");
     seg(0, TCP_ACK, 0xfffffff1 + 299, 501, 0, 1000, 9000);
     told("A keepalive probe");
+    seg(0, TCP_ACK, 0xfffffff1 + 400, 501, 100, 1000, 9010);
+    told("Bytes 301-400 before it have not been seen");
+    seg(0, TCP_ACK, 0xfffffff1 + 300, 501, 100, 1000, 9011);
+    told("Fills a gap");
+    assert_false(ctx.retrans);
+    seg(1, TCP_ACK, 501, 0xfffffff1 + 500, 0, 1000, 9020);
+    seg(0, TCP_ACK, 0xfffffff1 + 50, 501, 20, 1000, 9030); /* within what was sent, not alike */
+    assert_true(ctx.retrans);
 }
 
 static void both_close(void **state)

@@ -274,6 +274,10 @@ static void tell_retransmission(struct telling *k, uint64_t from)
     const struct sent *first = sent_find(k->me, from);
     char buf[24];
 
+    if (!first && from >= k->me->acked) { /* nobody has had them */
+        tell(k, TEXT_CTX_LATE);
+        return;
+    }
     k->out->retrans = true;
     if (first) {
         tell(k, TEXT_CTX_RETRANS, (unsigned long long)first->no,
