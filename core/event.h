@@ -268,5 +268,7 @@ const char *tx_reason_text(unsigned why);
 const char *impair_text(unsigned act);
 const char *event_call_name(unsigned call);   /* "send" */
 const char *event_timer_name(unsigned timer); /* "rto" */
+/* "TCP_NODELAY"; NULL: not known here */
+const char *event_option_name(unsigned level, unsigned option);
 
 #endif

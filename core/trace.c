@@ -157,6 +157,16 @@ static void put_endpoint(struct text *t, const struct event *ev)
 }
 
 /* What the call was given: what core knows of it. */
+static void put_option(struct text *t, unsigned level, unsigned option)
+{
+    const char *name = event_option_name(level, option);
+    if (name) {
+        text_put(t, "%s", name);
+    } else {
+        text_put(t, "level %u, option %u", level, option);
+    }
+}
+
 static void put_args(struct text *t, const struct event *ev)
 {
     switch (ev->u.call.call) {
@@ -178,7 +188,7 @@ static void put_args(struct text *t, const struct event *ev)
         break;
     case EVC_SETSOCKOPT:
     case EVC_GETSOCKOPT:
-        text_put(t, "level %u, option %u", ev->u.call.arg2, (unsigned)ev->u.call.arg);
+        put_option(t, ev->u.call.arg2, (unsigned)ev->u.call.arg);
         break;
     default:
         break;

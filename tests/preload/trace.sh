@@ -118,7 +118,7 @@ except Over:
 PY
     cat "$out"
     in_order 'connect\([0-9]+, 10\.77\.0\.1:8000\) waits' 'connect\([0-9]+, 10\.77\.0\.1:8000\) = 0' \
-        'recv\([0-9]+, \.\.\., 100\) waits' 'recv\([0-9]+.*\) = -1 EAGAIN' \
+        'setsockopt\([0-9]+, SO_RCVTIMEO\) = 0' 'recv\([0-9]+, \.\.\., 100\) waits' 'recv\([0-9]+.*\) = -1 EAGAIN' \
         'recv\([0-9]+, \.\.\., 100\) waits' 'recv\([0-9]+.*\) = -1 EINTR \(interrupted' 'close'
 }
 

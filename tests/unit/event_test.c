@@ -275,6 +275,11 @@ static void names(void **state)
     assert_string_equal(tx_reason_name(TX_RTO), "RTO");
     assert_string_equal(tx_reason_text(TX_RTO), "retransmission timer fired");
     assert_string_equal(tx_reason_name(99), "?");
+    assert_string_equal(event_option_name(LX_IPPROTO_TCP, LX_TCP_NODELAY), "TCP_NODELAY");
+    assert_string_equal(event_option_name(LX_SOL_SOCKET, LX_SO_ERROR), "SO_ERROR");
+    assert_null(event_option_name(LX_SOL_SOCKET, 14)); /* Linux has none */
+    assert_null(event_option_name(LX_SOL_SOCKET, 4000000000u));
+    assert_null(event_option_name(99, 1));
 }
 
 int main(void)

@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "core/abi.h"
 #include "core/addr.h"
 
 /* A socket of one run. */
@@ -99,29 +98,17 @@ static struct seen_sock *sockets_of(const struct one *o, unsigned *n)
 
 static void name_call(const struct event *ev, char buf[40])
 {
-    static const struct {
-        uint16_t level;
-        const char *name;
-    } levels[] = {{SOL_SOCKET, "SOL_SOCKET"},
-                  {LX_IPPROTO_TCP, "IPPROTO_TCP"},
-                  {LX_IPPROTO_UDP, "IPPROTO_UDP"},
-                  {0, "IPPROTO_IP"},
-                  {41, "IPPROTO_IPV6"}};
     const char *call = event_call_name(ev->u.call.call);
-    const char *level = "?";
+    bool option = ev->u.call.call == EVC_SETSOCKOPT || ev->u.call.call == EVC_GETSOCKOPT;
+    const char *name = event_option_name(ev->u.call.arg2, (unsigned)ev->u.call.arg);
 
-    if (ev->u.call.call != EVC_SETSOCKOPT && ev->u.call.call != EVC_GETSOCKOPT) {
+    if (!option) {
         snprintf(buf, 40, "%s", call);
-        return;
+    } else if (name) {
+        snprintf(buf, 40, "%s %s", call, name);
+    } else {
+        snprintf(buf, 40, "%s level %u, %u", call, ev->u.call.arg2, (unsigned)ev->u.call.arg);
     }
-    if (ev->u.call.arg2 == SOL_SOCKET && ev->u.call.arg == SO_ERROR) {
-        snprintf(buf, 40, "%s SO_ERROR", call);
-        return;
-    }
-    for (unsigned i = 0; i < sizeof levels / sizeof levels[0]; i++) {
-        level = levels[i].level == ev->u.call.arg2 ? levels[i].name : level;
-    }
-    snprintf(buf, 40, "%s %s %u", call, level, (unsigned)ev->u.call.arg);
 }
 
 /* False: it says "not now", or nothing that could be compared. */
