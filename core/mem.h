@@ -44,6 +44,7 @@ enum mem_kind {
     MEM_REQ,     /* struct tcp_req: a connection half open */
     MEM_FLIGHT,  /* struct tcp_flight: of a connection with something to send */
     MEM_ACCECN,  /* struct accecn: counters of a connection with AccECN */
+    MEM_SYN,     /* struct saved_syn: headers that TCP_SAVED_SYN gives */
     MEM_KINDS
 };
 

@@ -172,8 +172,10 @@ void sock_init_child(struct stack *st, struct env *env, struct sock *child,
 {
     sock_init_common(st, env, child, listener->family, listener->type, listener->proto);
     child->opt = listener->opt;
-    if (UNLIKELY(listener->side && listener->side->device[0]) && sock_side(st, env, child)) {
-        memcpy(child->side->device, listener->side->device, sizeof child->side->device);
+    const struct side *x = listener->side;
+    if (UNLIKELY(x && (x->device[0] || x->tx_delay_us)) && sock_side(st, env, child)) {
+        memcpy(child->side->device, x->device, sizeof x->device);
+        child->side->tx_delay_us = x->tx_delay_us;
     }
     child->uid = listener->uid;
     child->owner_pid = listener->owner_pid;

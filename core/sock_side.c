@@ -11,6 +11,7 @@
 #include "sock_priv.h"
 #include "stack.h"
 #include "tcp.h"
+#include "tcp_saved.h"
 
 struct side *sock_side(struct stack *st, struct env *env, struct sock *s)
 {
@@ -49,6 +50,7 @@ void sock_side_free(struct stack *st, struct sock *s)
         unsignal(st, x);
         errq_purge(st, s);
         tcp_md5_drop(st, s);
+        tcp_saved_free(st, s);
         s->side = NULL;
         __atomic_signal_fence(__ATOMIC_SEQ_CST);
         mem_obj_put(st->mem, x);

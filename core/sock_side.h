@@ -82,7 +82,9 @@ struct side {
 
     struct md5_key *md5_head; /* TCP-MD5: keys by peer (tcp_md5.c) */
 
-    char device[16]; /* SO_BINDTODEVICE: kept, there is only one */
+    char device[16];      /* SO_BINDTODEVICE: kept, there is only one */
+    uint32_t tx_delay_us; /* TCP_TX_DELAY: kept */
+    uint32_t saved;       /* id of the SYN's headers (tcp_saved.h); 0: none */
 
     struct tcp_tally tally;
 

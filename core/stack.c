@@ -32,6 +32,7 @@
 #include "tcp.h"
 #include "tcp_accecn.h"
 #include "tcp_flight.h"
+#include "tcp_saved.h"
 #include "udp.h"
 
 #define FLUSH_PKTS_MAX \
@@ -108,6 +109,7 @@ struct stack *stack_init(void *base, void *at, size_t size_max, const struct sta
         [MEM_REQ] = sizeof(struct tcp_req),
         [MEM_FLIGHT] = sizeof(struct tcp_flight),
         [MEM_ACCECN] = sizeof(struct accecn),
+        [MEM_SYN] = sizeof(struct saved_syn),
     };
     st->mem = mem_init(base, (uint8_t *)at + own + ring, size_max, sizes, cfg->mem_limit, env);
     if (!st->mem || demux_init(st, env) != 0 || tcp_req_init(st, env) != 0) {

@@ -91,6 +91,7 @@ struct tcp {
     bool cork         : 1;
     bool nospace      : 1; /* a send found the buffer full (Linux's SOCK_NOSPACE) */
     bool inq_opt      : 1;
+    uint8_t save_syn  : 2; /* TCP_SAVE_SYN */
 
     /* ECN (tcp_ecn.c) */
     uint8_t ecn_mode    : 2; /* enum ecn_mode */

@@ -16,6 +16,7 @@
 #include "isn.h"
 #include "sock_priv.h"
 #include "tcp_cookie.h"
+#include "tcp_saved.h"
 
 static void enqueue(struct tcp **head, struct tcp **tail, struct tcp *c)
 {
@@ -207,7 +208,7 @@ static struct tcp *make_child(struct stack *st, struct env *env, const struct tc
 }
 
 /* RFC 7413 4.1.2: the child takes the SYN's data and needs no handshake to be accepted. */
-static enum drop open_fast(struct stack *st, struct env *env, const struct tcp_req *r,
+static enum drop open_fast(struct stack *st, struct env *env, struct tcp_req *r,
                            const struct tcp_seg *seg, const struct tfo_cookie *answer)
 {
     struct tcp *c = make_child(st, env, r, 0, env->now);
@@ -223,6 +224,7 @@ static enum drop open_fast(struct stack *st, struct env *env, const struct tcp_r
     c->half_open = false;
     c->fo_child = true;
     c->syn_data_acked = seg->len > 0;
+    tcp_saved_hand_over(st, env, r, c);
     c->parent->fo->qlen++;
     st->stats.TcpFastOpenPassive++;
     tcp_send_syn_with(st, env, c, TX_SYNACK, answer, 0);
@@ -252,10 +254,14 @@ static enum drop take_syn(struct stack *st, struct env *env, struct tcp *l, cons
         return DROP_NONE;
     }
     r.iss = isn_of(st->isn_secret, &r.flow, env->now);
+    tcp_saved_keep(st, env, &r, ip);
     if (tfo_admit(st, env, l, ip, seg, &answer)) {
-        return open_fast(st, env, &r, seg, &answer);
+        why = open_fast(st, env, &r, seg, &answer);
+        tcp_saved_forget(st, &r);
+        return why;
     }
     if (!tcp_req_keep(st, env, &r)) {
+        tcp_saved_forget(st, &r);
         return DROP_NO_MEMORY;
     }
     tcp_req_synack(st, env, &r, TX_SYNACK, &answer);
@@ -286,6 +292,8 @@ enum drop tcp_listen_child(struct stack *st, struct env *env, struct tcp_req *r,
     *full = sock_ref_ok(&ref) && c->half_open;
     if (*full) { /* it did not take the acknowledgment: nobody knows of it */
         tcp_done(st, env, c, ERR_OK);
+    } else if (UNLIKELY(r->saved) && sock_ref_ok(&ref)) {
+        tcp_saved_hand_over(st, env, r, c);
     }
     st->touching2 = NULL;
     return why;
@@ -380,4 +388,5 @@ void tcp_rebuild_queues(struct stack *st, struct env *env)
         }
     }
     tcp_req_rebuild(st, env);
+    tcp_saved_rebuild(st);
 }

@@ -11,6 +11,9 @@
 #include <string.h>
 
 #include "check.h"
+#include "tcp_saved.h"
+
+#define TX_DELAY_MAX 0x0fffffff /* Linux 6.18, in microseconds */
 
 static int set_nodelay(struct stack *st, struct env *env, struct tcp *c, bool on)
 {
@@ -106,6 +109,21 @@ static int set_clamp(struct tcp *c, int v)
     return 0;
 }
 
+/* Linux: the fq discipline delays what leaves by so much; as without it, nothing is delayed here.
+ */
+static int set_tx_delay(struct stack *st, struct env *env, struct tcp *c, int v)
+{
+    struct side *x = v || c->s.side ? sock_side(st, env, &c->s) : NULL;
+
+    if (v < 0 || v > TX_DELAY_MAX) {
+        return -ERR_INVAL;
+    }
+    if (x) {
+        x->tx_delay_us = (uint32_t)v;
+    }
+    return x || !v ? 0 : -ERR_NOBUFS;
+}
+
 static int set_congestion(struct stack *st, struct env *env, struct tcp *c, const char *name,
                           size_t len)
 {
@@ -187,6 +205,14 @@ static int set_int(struct stack *st, struct env *env, struct tcp *c, int name, i
     case LX_TCP_NOTSENT_LOWAT:
         c->notsent_lowat = (uint32_t)v;
         return 0;
+    case LX_TCP_SAVE_SYN:
+        if (v < 0 || v > 2) {
+            return -ERR_INVAL;
+        }
+        c->save_syn = (uint8_t)v & 3u;
+        return 0;
+    case LX_TCP_TX_DELAY:
+        return set_tx_delay(st, env, c, v);
     case LX_TCP_INQ:
         if (v != 0 && v != 1) {
             return -ERR_INVAL;
@@ -274,6 +300,12 @@ static int get_int(const struct stack *st, const struct tcp *c, int name, int *v
     case LX_TCP_NOTSENT_LOWAT:
         *v = (int)c->notsent_lowat;
         return 0;
+    case LX_TCP_SAVE_SYN:
+        *v = c->save_syn;
+        return 0;
+    case LX_TCP_TX_DELAY:
+        *v = c->s.side ? (int)c->s.side->tx_delay_us : 0;
+        return 0;
     case LX_TCP_INQ:
         *v = c->inq_opt;
         return 0;
@@ -305,6 +337,9 @@ int tcp_getopt(struct stack *st, struct env *env, struct sock *s, int name, void
         const char *algo = tcp_cc_ops(c->cc.algo)->name;
         memcpy(text, algo, min_size(strlen(algo), sizeof text - 1));
         return give(val, len, text, sizeof text);
+    }
+    if (name == LX_TCP_SAVED_SYN) {
+        return tcp_saved_take(st, s, val, len);
     }
     if (name == LX_TCP_FASTOPEN_KEY) {
         return tfo_get_key(st, c, val, len);

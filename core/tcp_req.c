@@ -22,6 +22,7 @@
 #include "sock_priv.h"
 #include "tcp_cb.h"
 #include "tcp_cookie.h"
+#include "tcp_saved.h"
 
 #define ORDER_MAX 8u /* 128 Ki buckets */
 
@@ -217,6 +218,7 @@ void tcp_req_drop(struct stack *st, struct tcp_req *r)
     r->parent->nyoung -= r->timeouts == 0;
     hash_unlink(st, r);
     wait_end(st, r);
+    tcp_saved_forget(st, r);
     mem_obj_put(st->mem, r);
 }
 

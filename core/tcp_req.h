@@ -42,6 +42,7 @@ struct tcp_req {
     seq iss, irs;
     uint32_t ts_recent;
     uint32_t oow_ms; /* when a segment out of order was answered last, in milliseconds; 0: never */
+    uint32_t saved;  /* id of its SYN's headers (tcp_saved.h); 0: none */
     uint16_t mss;    /* of the peer */
     uint16_t wnd;    /* of its SYN */
     uint8_t wscale;

@@ -17,6 +17,7 @@
 #include "sock_errq.h"
 #include "sock_priv.h"
 #include "sock_ts.h"
+#include "tcp_saved.h"
 
 uint32_t tcp_obj_size(void)
 {
@@ -145,6 +146,7 @@ void tcp_copy_options(struct tcp *c, const struct tcp *from)
     c->linger2_s = from->linger2_s;
     c->notsent_lowat = from->notsent_lowat;
     c->inq_opt = from->inq_opt;
+    c->save_syn = from->save_syn;
     c->cc.algo = from->cc.algo;
 }
 
@@ -199,6 +201,7 @@ int tcp_disconnect(struct stack *st, struct env *env, struct sock *s)
     sock_forget_peer(st, s);
     tcp_urg_reset(c);
     tcp_ecn_free(st, c);
+    tcp_saved_free(st, s);
     s->rcv_shut = s->snd_shut = false;
     s->err = alive ? ERR_CONNRESET : ERR_OK; /* Linux, not RFC */
     reset_block(st, env, c);

@@ -166,7 +166,7 @@ long my_getsockopt(int fd, struct file *f, int level, int name, void *val, sockl
         err = sock_getopt(the_stack(), env, s, level, plain_name(level, name), val, &n);
     }
     leave(env);
-    if (err == 0) {
+    if (err == 0 || n > *len) { /* TCP_SAVED_SYN says how much it needs */
         *len = (socklen_t)n;
     }
     return errno_of(err);

@@ -290,6 +290,7 @@ static const char *what_is_left(struct vk *vk)
         [MEM_SIDE] = "side objects", [MEM_MARK] = "marks",
         [MEM_MD5] = "TCP-MD5 keys",  [MEM_MEMBER] = "memberships",
         [MEM_FLIGHT] = "flights",    [MEM_ACCECN] = "AccECN counters",
+        [MEM_SYN] = "saved SYNs",
     };
     struct mem_use use = mem_use(vk->st->mem);
     for (int k = MEM_NONE + 1; k < MEM_KINDS; k++) {

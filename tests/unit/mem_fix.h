@@ -32,6 +32,7 @@ static const uint32_t sizes[MEM_KINDS] = {
     [MEM_MARK] = 32,    [MEM_MD5] = 136,
     [MEM_MEMBER] = 240, [MEM_REQ] = 112,
     [MEM_FLIGHT] = 256, [MEM_ACCECN] = 72,
+    [MEM_SYN] = 250,
 };
 
 static inline int setup_size(void **state, size_t size, size_t limit)
