@@ -138,7 +138,7 @@ static void syn_times(struct sides *s)
     }
 }
 
-static const char *closing_text(const struct story *x)
+const char *compared_closing(const struct story *x)
 {
     if (x->reset >= 0) {
         return x->reset == WIRE_OUT ? "reset by the program's side" : "reset by the server's side";
@@ -154,7 +154,7 @@ static const char *closing_text(const struct story *x)
                              : "not closed";
 }
 
-static const char *closer_text(const struct story *x)
+const char *compared_closer(const struct story *x)
 {
     return x->first_fin < 0           ? "nobody"
            : x->first_fin == WIRE_OUT ? "the program's side"
@@ -335,8 +335,9 @@ void sides_compare(struct sides *s)
     syn_times(s);
     const struct story *k = &s->story[STACK_KERNEL][0];
     const struct story *u = &s->story[STACK_USER][0];
-    texts(s, CLASS_BUG, "how it ended", "RFC 9293 3.6", closing_text(k), closing_text(u));
-    texts(s, CLASS_ALLOWED, "who closed first", "RFC 9293 3.6", closer_text(k), closer_text(u));
+    texts(s, CLASS_BUG, "how it ended", "RFC 9293 3.6", compared_closing(k), compared_closing(u));
+    texts(s, CLASS_ALLOWED, "who closed first", "RFC 9293 3.6", compared_closer(k),
+          compared_closer(u));
     counts(s);
     spreads(s, s->wall, offsetof(struct one, wall), false, false);
     spreads(s, s->cpu, offsetof(struct one, cpu), false, false);

@@ -520,12 +520,24 @@ static void card_table(FILE *f, const struct sides *s)
         char text[STACKS][160];
         for (int k = 0; k < STACKS; k++) {
             const struct card *c = &s->story[k][0].card[d];
-            snprintf(text[k], sizeof text[k], "<%s> mss %u, window scale %d, window %u%s",
-                     c->options, c->mss, c->wscale, c->window, c->ecn ? ", ECN" : "");
+            char offers[64];
+            snprintf(text[k], sizeof text[k], "<%s> MSS %u, window scale %d, window %u; %s",
+                     c->options, c->mss, c->wscale, c->window,
+                     compared_offers(c, offers, sizeof offers));
         }
         row(f, d == WIRE_OUT ? "SYN of the program's side" : "SYN of the server's side", text[0],
             text[1]);
     }
+    char a[96], b[96];
+    row(f, "SYN again after", compared_syns(&s->story[STACK_KERNEL][0], a, sizeof a),
+        compared_syns(&s->story[STACK_USER][0], b, sizeof b));
+    snprintf(a, sizeof a, "%llu bytes", (unsigned long long)s->story[STACK_KERNEL][0].first_flight);
+    snprintf(b, sizeof b, "%llu bytes", (unsigned long long)s->story[STACK_USER][0].first_flight);
+    row(f, "sent before anything was acknowledged", a, b);
+    row(f, "how it ended", compared_closing(&s->story[STACK_KERNEL][0]),
+        compared_closing(&s->story[STACK_USER][0]));
+    row(f, "who closed first", compared_closer(&s->story[STACK_KERNEL][0]),
+        compared_closer(&s->story[STACK_USER][0]));
     number_row(f, "segments", s, offsetof(struct flow_counts, segments));
     number_row(f, "bytes of new data", s, offsetof(struct flow_counts, new_bytes));
     number_row(f, "pure acknowledgments", s, offsetof(struct flow_counts, pure_acks));

@@ -91,6 +91,29 @@ static void count_row(const struct sides *s, const char *name, size_t offset)
     text_row(name, text[0], text[1]);
 }
 
+char *compared_offers(const struct card *c, char *buf, size_t size)
+{
+    if (c->seen) {
+        snprintf(buf, size, "%sSACK, %stimestamps, %sECN", c->sack ? "" : "no ", c->ts ? "" : "no ",
+                 c->ecn ? "" : "no ");
+    } else {
+        snprintf(buf, size, "-");
+    }
+    return buf;
+}
+
+char *compared_syns(const struct story *x, char *buf, size_t size)
+{
+    size_t n = 0;
+
+    snprintf(buf, size, "-");
+    for (unsigned i = 1; i < x->nsyns && n + 12 < size; i++) {
+        n += (size_t)snprintf(buf + n, size - n, "%s%.2f%s", n ? " " : "",
+                              (double)x->syn_at[i] / 1e9, i + 1 == x->nsyns ? " s" : "");
+    }
+    return buf;
+}
+
 static void card_row(const struct sides *s)
 {
     const struct card *c[STACKS];
@@ -108,6 +131,27 @@ static void card_row(const struct sides *s)
     }
     text_row("handshake", text[0], text[1]);
     text_row("  options", c[0]->seen ? c[0]->options : "-", c[1]->seen ? c[1]->options : "-");
+    for (int k = 0; k < STACKS; k++) {
+        compared_offers(c[k], text[k], sizeof text[k]);
+    }
+    text_row("  offered", text[0], text[1]);
+    for (int k = 0; k < STACKS; k++) {
+        snprintf(text[k], sizeof text[k], "%u, %llu bytes at once", c[k]->window,
+                 (unsigned long long)s->story[k][0].first_flight);
+    }
+    text_row("  window, first flight", text[0], text[1]);
+    for (int k = 0; k < STACKS; k++) {
+        compared_syns(&s->story[k][0], text[k], sizeof text[k]);
+    }
+    text_row("  SYN again after", text[0], text[1]);
+}
+
+static void closing_rows(const struct sides *s)
+{
+    text_row("how it ended", compared_closing(&s->story[STACK_KERNEL][0]),
+             compared_closing(&s->story[STACK_USER][0]));
+    text_row("  closed first", compared_closer(&s->story[STACK_KERNEL][0]),
+             compared_closer(&s->story[STACK_USER][0]));
 }
 
 char *compared_calls(const struct one *o, char *buf, size_t size)
@@ -216,6 +260,7 @@ void compared_table(const struct compared *w)
               offsetof(struct flow_counts, again) + AGAIN_PROBE * sizeof(uint64_t));
     count_row(s, "lost on the wire", offsetof(struct flow_counts, lost));
     retrans_row(s);
+    closing_rows(s);
     printf("  Median (range) of %u run%s\n", s->n, s->n == 1 ? "" : "s");
     time_row("run time", s->wall);
     time_row("CPU time", s->cpu);
@@ -310,6 +355,9 @@ static json_t *run_json(const struct one *o, const struct story *s)
     json_object_set_new(r, "longest_repair_ms", nsec_json(s->repair));
     json_object_set_new(r, "goodput_bytes_per_s", json_real(s->goodput));
     json_object_set_new(r, "syn_at_ms", syns);
+    json_object_set_new(r, "first_flight_bytes", json_integer((json_int_t)s->first_flight));
+    json_object_set_new(r, "closing", json_string(compared_closing(s)));
+    json_object_set_new(r, "closed_first", json_string(compared_closer(s)));
     json_object_set_new(r, "handshake",
                         json_pack("{s:o, s:o}", "program", card_json(&s->card[WIRE_OUT]), "server",
                                   card_json(&s->card[WIRE_IN])));

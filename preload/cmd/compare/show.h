@@ -23,6 +23,14 @@ char *compared_verdict(const struct sides *s, char *buf, size_t size);
 /* "exit 0", "killed by signal 9". Returns buf. */
 char *compared_status(const struct one *o, char buf[64]);
 
+/* "FIN both ways"; who sent the first one: "the server's side". */
+const char *compared_closing(const struct story *x);
+const char *compared_closer(const struct story *x);
+
+/* "SACK, timestamps, no ECN"; "1.02 3.05 s" or "-". Return buf. */
+char *compared_offers(const struct card *c, char *buf, size_t size);
+char *compared_syns(const struct story *x, char *buf, size_t size);
+
 /* "30 on 1 socket". Returns buf. */
 char *compared_calls(const struct one *o, char *buf, size_t size);
 
