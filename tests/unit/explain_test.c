@@ -138,7 +138,7 @@ static void seg(unsigned from, unsigned flags, uint32_t first, uint32_t ack, uin
         p[24 + i] = (uint8_t)(first >> (24 - 8 * i));
         p[28 + i] = (uint8_t)(ack >> (24 - 8 * i));
     }
-    p[32] = 0x50;
+    p[32] = (uint8_t)(0x50 | flags >> 8);
     p[33] = (uint8_t)flags;
     p[34] = (uint8_t)(window >> 8);
     p[35] = (uint8_t)window;
@@ -157,6 +157,13 @@ static void told(const char *text)
         print_message("    %s\n", ctx.line[i]);
     }
     fail_msg("packet %llu: nothing says \"%s\"", (unsigned long long)number, text);
+}
+
+static void not_told(const char *text)
+{
+    for (unsigned i = 0; i < ctx.nlines; i++) {
+        assert_null(strstr(ctx.line[i], text));
+    }
 }
 
 static int begin(void **state)
@@ -232,6 +239,48 @@ static void both_close(void **state)
     told("Refuses the connection");
 }
 
+/* RFC 9768 3.1.2, 3.2.2: three flags that are a counter. */
+static void accurate_ecn(void **state)
+{
+    const unsigned ack = F_ACK;
+    (void)state;
+    words_use(LANG_EN);
+    seg(0, F_SYN | F_AE | F_CWR | F_ECE, 7000, 0, 0, 1000, 100);
+    told("Offers accurate ECN");
+    not_told("Offers ECN");
+    seg(1, F_SYN | F_ACK | F_AE, 9000, 7001, 0, 1000, 101);
+    told("the SYN came as ECT(0)");
+    seg(0, ack | F_AE | F_CWR, 7001, 9001, 0, 1000, 102);
+    told("the SYN,ACK came as CE");
+    seg(0, ack | F_AE | F_CWR, 7001, 9001, 100, 1000, 103); /* 6, where it begins then */
+    not_told("counter");
+    seg(1, ack | F_AE | F_CWR | F_ECE, 9001, 7101, 0, 1000, 104);
+    told("counter (7): 2 more packets came marked");
+    seg(0, ack | F_ECE, 7101, 9001, 100, 1000, 105);
+    told("counter (1): 3 more packets came marked");
+    seg(1, ack | F_AE | F_CWR | F_ECE, 9001, 7201, 0, 1000, 106);
+    not_told("counter");
+}
+
+/* RFC 9768 3.2.3: the kind says the order, the length how many. */
+static void accurate_ecn_option(void **state)
+{
+    static struct dissection d;
+    uint8_t p[60];
+    (void)state;
+    memcpy(p, syn, sizeof syn);
+    p[33] = F_ACK;
+    for (unsigned kind = 172; kind <= 174; kind += 2) {
+        const uint8_t opt[20] = {(uint8_t)kind, 11, 0, 0, 1, 0, 1, 0, 1, 0, 0, 1, 1, 1, 1};
+        memcpy(p + 40, opt, sizeof opt);
+        dissect(&d, p, sizeof p, sizeof p);
+        assert_int_equal(field(&d, "tcp.options.acc_ecn.eceb")->value, 256);
+        assert_int_equal(field(&d, "tcp.options.acc_ecn.ee0b")->value, kind == 172 ? 1 : 65536);
+        assert_int_equal(field(&d, "tcp.options.acc_ecn.ee1b")->value, kind == 172 ? 65536 : 1);
+        assert_int_equal(d.nnotes, 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -240,6 +289,8 @@ int main(void)
         cmocka_unit_test(the_sum_of_rfc_1071),
         cmocka_unit_test_setup_teardown(loss_and_repair, begin, end),
         cmocka_unit_test_setup_teardown(both_close, begin, end),
+        cmocka_unit_test_setup_teardown(accurate_ecn, begin, end),
+        cmocka_unit_test(accurate_ecn_option),
     };
     return cmocka_run_group_tests_name("explain", tests, NULL, NULL);
 }

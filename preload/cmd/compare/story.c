@@ -92,6 +92,14 @@ static void option_names(const struct dissection *d, char *to, size_t size)
     }
 }
 
+/* RFC 3168 6.1.1; RFC 9768 table 2, but for the two that are mostly a SYN's flags coming back. */
+static bool accepts_ecn(uint16_t flags)
+{
+    uint16_t ecn = flags & (TCP_ECE | TCP_CWR | TCP_AE);
+
+    return ecn && (ecn & (TCP_ECE | TCP_CWR)) != (TCP_ECE | TCP_CWR);
+}
+
 static void take_card(struct card *c, const struct dissection *d)
 {
     const struct tcp_facts *t = &d->tcp;
@@ -105,7 +113,8 @@ static void take_card(struct card *c, const struct dissection *d)
                        .wscale = t->has_wscale ? t->wscale : -1,
                        .sack = t->has_sack_ok,
                        .ts = t->has_ts,
-                       .ecn = t->flags & TCP_ACK ? ecn == TCP_ECE : ecn == (TCP_ECE | TCP_CWR),
+                       .ecn =
+                           t->flags & TCP_ACK ? accepts_ecn(t->flags) : ecn == (TCP_ECE | TCP_CWR),
                        .window = t->window};
     option_names(d, c->options, sizeof c->options);
 }

@@ -75,6 +75,24 @@ static void opt_ts(const struct cut *c, size_t at, struct tcp_facts *t)
     field_mean(f, t->ts_ecr || t->flags & TCP_ACK ? TEXT_OPT_TSECR_MEAN : TEXT_OPT_TSECR_NONE);
 }
 
+/* RFC 9768 3.2.3: one to three counters of three octets, in the order that the kind says. */
+static void opt_accecn(const struct cut *c, size_t at, size_t len, unsigned kind)
+{
+    static const struct {
+        const char *key;
+        enum text_id name, mean;
+    } order0[3] = {{"tcp.options.acc_ecn.ee0b", TEXT_OPT_EE0B, TEXT_OPT_ECT_MEAN},
+                   {"tcp.options.acc_ecn.eceb", TEXT_OPT_ECEB, TEXT_OPT_CE_MEAN},
+                   {"tcp.options.acc_ecn.ee1b", TEXT_OPT_EE1B, TEXT_OPT_ECT_MEAN}};
+
+    for (size_t i = 0; i < 3 && 2 + 3 * (i + 1) <= len; i++) {
+        size_t which = kind == 172 ? i : 2 - i;
+        struct field *f =
+            field_add(c, (at + 2 + 3 * i) * 8, 24, order0[which].key, order0[which].name);
+        field_mean(f, order0[which].mean);
+    }
+}
+
 static void opt_other(const struct cut *c, size_t at, size_t len, unsigned kind)
 {
     static const struct {
@@ -111,6 +129,8 @@ static void one_option(const struct cut *c, size_t at, size_t len, unsigned kind
         opt_sack(c, at, len, t);
     } else if (kind == 8 && len == 10) {
         opt_ts(c, at, t);
+    } else if ((kind == 172 || kind == 174) && len >= 5) {
+        opt_accecn(c, at, len, kind);
     } else {
         opt_other(c, at, len, kind);
     }

@@ -36,6 +36,8 @@ struct side {
     uint64_t window;
     bool window_known;
     unsigned dups; /* acknowledgments of this side that told nothing new */
+    bool ace_known;
+    uint8_t ace; /* AccECN: the counter in its flags */
     struct sent *sent;
     unsigned nsent;
 };
@@ -51,6 +53,8 @@ struct conn {
     unsigned number;
     struct side side[2]; /* as in key */
     bool refused, mid_told;
+    bool accecn_offered, accecn; /* RFC 9768 */
+    unsigned opener;             /* whose SYN offered it */
     UT_hash_handle hh;
 };
 
@@ -216,6 +220,70 @@ static void sent_forget(struct side *s, uint64_t below)
 
 /* ---- sentences */
 
+static unsigned ace_of(uint16_t flags)
+{
+    return (flags & TCP_AE ? 4u : 0) + (flags & TCP_CWR ? 2u : 0) + (flags & TCP_ECE ? 1u : 0);
+}
+
+/* RFC 9768 tables 2 and 3: what the handshake says of the packet it answers; NULL: nothing. */
+static const char *ace_codepoint(unsigned ace)
+{
+    static const char *const names[8] = {
+        [2] = "Not-ECT", [3] = "ECT(1)", [4] = "ECT(0)", [6] = "CE"};
+
+    return names[ace & 7];
+}
+
+/* RFC 3168 6.1.1, RFC 9768 3.1.2 */
+static void tell_ecn_opening(struct telling *k)
+{
+    unsigned ace = ace_of(k->t->flags);
+    bool answer = k->t->flags & TCP_ACK;
+
+    if (!answer && ace == 7) {
+        k->c->accecn_offered = true;
+        k->c->opener = (unsigned)(k->me - k->c->side);
+        tell(k, TEXT_CTX_ACCECN_OFFER);
+    } else if (!answer && (ace & 3) == 3) {
+        tell(k, TEXT_CTX_ECN_OFFER);
+    } else if (answer && ace == 1) {
+        tell(k, TEXT_CTX_ECN_ACCEPT);
+    } else if (answer && k->c->accecn_offered && ace != 0 && ace != 7) {
+        k->c->accecn = true;
+        if (ace_codepoint(ace)) {
+            tell(k, TEXT_CTX_ACCECN_ACCEPT, ace_codepoint(ace));
+        } else {
+            tell(k, TEXT_CTX_ACCECN_RESERVED);
+        }
+    }
+}
+
+/* The counter of marks, where it moves. RFC 9768 3.2.2 */
+static void tell_ace(struct telling *k)
+{
+    struct side *me = k->me;
+    unsigned ace = ace_of(k->t->flags);
+    bool bare = k->t->len == 0 && k->t->nsack == 0 && !(k->t->flags & TCP_FIN);
+
+    if (!k->c->accecn || k->t->flags & (TCP_SYN | TCP_RST) ||
+        unwrap(k->peer, k->t->ack, k->peer->acked) < k->peer->acked) {
+        return;
+    }
+    if (!me->ace_known) {
+        bool third = bare && me == &k->c->side[k->c->opener] && ace_codepoint(ace);
+        me->ace_known = true;
+        me->ace = third && ace == 6 ? 6 : 5;
+        if (third) {
+            tell(k, TEXT_CTX_ACE_HANDSHAKE, ace_codepoint(ace));
+            return;
+        }
+    }
+    if (ace != me->ace) {
+        tell(k, TEXT_CTX_ACE, ace, (ace - me->ace) & 7u);
+        me->ace = (uint8_t)ace;
+    }
+}
+
 static void tell_syn(struct telling *k)
 {
     struct side *me = k->me;
@@ -242,12 +310,7 @@ static void tell_syn(struct telling *k)
             tell(k, TEXT_CTX_SYN_BOTH);
         }
     }
-    unsigned ecn = t->flags & (TCP_ECE | TCP_CWR);
-    if (ecn == (TCP_ECE | TCP_CWR) && !(t->flags & TCP_ACK)) {
-        tell(k, TEXT_CTX_ECN_OFFER);
-    } else if (ecn == TCP_ECE && t->flags & TCP_ACK) {
-        tell(k, TEXT_CTX_ECN_ACCEPT);
-    }
+    tell_ecn_opening(k);
 }
 
 /* A direction whose opening was not captured: the first number seen counts as 1. */
@@ -494,6 +557,7 @@ void flows_take(struct flows *f, const struct dissection *d, uint64_t no, int64_
     if (k.me->known && !(d->tcp.flags & (TCP_SYN | TCP_RST))) {
         tell_data(&k);
     }
+    tell_ace(&k);
     tell_ack(&k, window);
     tell_sack(&k);
     tell_fin(&k);
