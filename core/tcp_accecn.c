@@ -286,7 +286,7 @@ void accecn_synack_option(struct tcp_seg *seg)
 /* RFC 9768 3.2.3.2.2: the first data and what followed it were lost: perhaps for the option. */
 static bool option_to_blame(const struct tcp *c, const struct tcp_seg *seg, enum tx_reason why)
 {
-    return why == TX_RTO && seg->len && seq_eq(seg->seq, tcp_snd_base(c));
+    return why == TX_RTO && c->retries && seg->len && seq_eq(seg->seq, tcp_snd_base(c));
 }
 
 static void add_option(struct stack *st, struct env *env, struct tcp *c, struct tcp_seg *seg,

@@ -1,6 +1,7 @@
 /*
  * tcp_accecn_test.c - the arithmetic of AccECN, RFC 9768: what the flags' three bits say, held
- * against exact counters over all values and over random losses of acknowledgments.
+ * against exact counters (RFC 9768 3.2.1) over all values and over random losses of
+ * acknowledgments.
  */
 #include <setjmp.h>
 #include <stdarg.h>
