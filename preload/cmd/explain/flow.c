@@ -266,7 +266,7 @@ static void tell_ace(struct telling *k)
     bool bare = k->t->len == 0 && k->t->nsack == 0 && !(k->t->flags & TCP_FIN);
 
     if (!k->c->accecn || k->t->flags & (TCP_SYN | TCP_RST) ||
-        unwrap(k->peer, k->t->ack, k->peer->acked) < k->peer->acked) {
+        stream_number(k->peer->isn, k->t->ack, k->peer->acked) < k->peer->acked) {
         return;
     }
     if (!me->ace_known) {

@@ -9,6 +9,7 @@
 #include "core/abi.h"
 #include "core/err.h"
 #include "core/tcp_cc.h"
+#include "core/tcp_ecn.h"
 
 static const struct {
     const char *shown; /* as ss prints it */
@@ -186,6 +187,9 @@ static void info_options(const struct lx_tcp_info *i)
         if (i->tcpi_options & bits[k].bit) {
             printf(" %s", bits[k].name);
         }
+    }
+    if (i->tcpi_ecn_mode == ECN_ACCURATE) {
+        fputs(" accecn", stdout);
     }
 }
 
