@@ -242,23 +242,23 @@ static void both_close(void **state)
 /* RFC 9768 3.1.2, 3.2.2: three flags that are a counter. */
 static void accurate_ecn(void **state)
 {
-    const unsigned ack = F_ACK;
+    const unsigned ack = TCP_ACK;
     (void)state;
     words_use(LANG_EN);
-    seg(0, F_SYN | F_AE | F_CWR | F_ECE, 7000, 0, 0, 1000, 100);
+    seg(0, TCP_SYN | TCP_AE | TCP_CWR | TCP_ECE, 7000, 0, 0, 1000, 100);
     told("Offers accurate ECN");
     not_told("Offers ECN");
-    seg(1, F_SYN | F_ACK | F_AE, 9000, 7001, 0, 1000, 101);
+    seg(1, TCP_SYN | TCP_ACK | TCP_AE, 9000, 7001, 0, 1000, 101);
     told("the SYN came as ECT(0)");
-    seg(0, ack | F_AE | F_CWR, 7001, 9001, 0, 1000, 102);
+    seg(0, ack | TCP_AE | TCP_CWR, 7001, 9001, 0, 1000, 102);
     told("the SYN,ACK came as CE");
-    seg(0, ack | F_AE | F_CWR, 7001, 9001, 100, 1000, 103); /* 6, where it begins then */
+    seg(0, ack | TCP_AE | TCP_CWR, 7001, 9001, 100, 1000, 103); /* 6, where it begins then */
     not_told("counter");
-    seg(1, ack | F_AE | F_CWR | F_ECE, 9001, 7101, 0, 1000, 104);
+    seg(1, ack | TCP_AE | TCP_CWR | TCP_ECE, 9001, 7101, 0, 1000, 104);
     told("counter (7): 2 more packets came marked");
-    seg(0, ack | F_ECE, 7101, 9001, 100, 1000, 105);
+    seg(0, ack | TCP_ECE, 7101, 9001, 100, 1000, 105);
     told("counter (1): 3 more packets came marked");
-    seg(1, ack | F_AE | F_CWR | F_ECE, 9001, 7201, 0, 1000, 106);
+    seg(1, ack | TCP_AE | TCP_CWR | TCP_ECE, 9001, 7201, 0, 1000, 106);
     not_told("counter");
 }
 
@@ -269,7 +269,7 @@ static void accurate_ecn_option(void **state)
     uint8_t p[60];
     (void)state;
     memcpy(p, syn, sizeof syn);
-    p[33] = F_ACK;
+    p[33] = TCP_ACK;
     for (unsigned kind = 172; kind <= 174; kind += 2) {
         const uint8_t opt[20] = {(uint8_t)kind, 11, 0, 0, 1, 0, 1, 0, 1, 0, 0, 1, 1, 1, 1};
         memcpy(p + 40, opt, sizeof opt);
