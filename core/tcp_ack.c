@@ -159,7 +159,7 @@ static bool is_duplicate(const struct tcp *c, const struct tcp_seg *seg, bool wi
     if (c->ecn_mode == ECN_ACCURATE && c->sack_ok && !seg->nsack) {
         return false;
     }
-    return seq_eq(seg->ack, c->snd.una) && seg->len == 0 && !window_moved && c->fl->tx.n &&
+    return seq_eq(seg->ack, c->snd.una) && seg->len == 0 && !window_moved &&
            !(seg->flags & (TCP_SYN | TCP_FIN));
 }
 
@@ -255,6 +255,8 @@ bool tcp_ack_in(struct stack *st, struct env *env, struct tcp *c, const struct t
         if (seg->nsack) { /* RFC 2883 4: what came twice, told after all is acknowledged */
             tcp_loss_sack(st, env, c, seg, &a);
         }
+        a.dup = is_duplicate(c, seg, moved);
+        tcp_tlp_judge(st, env, c, &a);
         tcp_ecn_feedback(c, seg, &a, newer);
         if (tcp_due(c, TT_PERSIST) != NEVER) { /* Linux, not RFC: an answer starts the time anew */
             tcp_timer_clear(st, env, c, TT_PERSIST);

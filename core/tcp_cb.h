@@ -563,6 +563,7 @@ struct tcp_acked { /* what one acknowledgment told */
     bool retrans_acked; /* something that had been sent again was acknowledged */
     bool orig_acked;    /* data that was never sent again was acknowledged or SACKed */
     bool dsack;
+    bool dsack_tlp;  /* ... of the tail loss probe */
     bool ece;        /* it tells of congestion by ECN */
     uint32_t marked; /* AccECN: packets that met it */
     bool reneged;
@@ -591,6 +592,8 @@ void tcp_loss_resend_as(struct stack *st, struct env *env, struct tcp *c, enum t
 /* What was marked lost was only too large: the state of a timeout, the window as it is. */
 void tcp_loss_smaller(struct stack *st, struct env *env, struct tcp *c);
 void tcp_tlp_fire(struct stack *st, struct env *env, struct tcp *c);
+/* What an acknowledgment says of the probe; tcp_loss_ack asks it first. */
+void tcp_tlp_judge(struct stack *st, struct env *env, struct tcp *c, const struct tcp_acked *a);
 
 /* What keeps it from sending now. */
 enum tcp_limit tcp_limited(const struct tcp *c);

@@ -71,7 +71,10 @@ static void take_dsack(struct stack *st, struct env *env, struct tcp *c, const s
 {
     struct tcp_tally *t = tcp_tally(st, env, c);
 
+    seq end = c->fin_sent && seq_eq(b->to, c->fin_seq) ? seq_add(b->to, 1) : b->to;
+
     a->dsack = true;
+    a->dsack_tlp = c->tlp_out && seq_eq(end, c->tlp_high);
     c->dsack_seen = true;
     if (t) {
         t->dsack_dups++;
@@ -488,20 +491,23 @@ static void count_reno(struct stack *st, struct env *env, struct tcp *c, struct 
     }
 }
 
-/* RFC 8985 7.4: what became of the probe. */
-static void judge_probe(struct stack *st, struct env *env, struct tcp *c, struct tcp_acked *a)
+/* RFC 8985 7.4.2, TLP_process_ack: what became of the probe. Until that is known there is no other. */
+void tcp_tlp_judge(struct stack *st, struct env *env, struct tcp *c, const struct tcp_acked *a)
 {
     if (!c->tlp_out || seq_lt(c->snd.una, c->tlp_high)) {
         return;
     }
-    bool repaired = c->tlp_retrans && !a->dsack && seq_gt(c->snd.una, c->tlp_high);
-    if (!c->tlp_retrans || a->dsack || repaired || !a->dup) {
-        c->tlp_out = false;
-    }
-    if (repaired && c->ca_state == CA_OPEN) {
-        begin_reduction(c); /* the probe repaired a loss nobody reported */
-        c->cc.cwnd = min_u32(c->cc.cwnd, c->cc.ssthresh);
-        tcp_tell_cwnd(st, env, c, CWND_STATE);
+    if (!c->tlp_retrans || a->dsack_tlp) {
+        c->tlp_out = false; /* new data was delivered; case 1: the original and the probe were */
+    } else if (seq_gt(c->snd.una, c->tlp_high)) {
+        c->tlp_out = false; /* the probe repaired a loss that nobody reported */
+        if (c->ca_state < CA_CWR && tcp_flight_get(st, env, c)) {
+            begin_reduction(c);
+            c->cc.cwnd = min_u32(c->cc.cwnd, c->cc.ssthresh);
+            tcp_tell_cwnd(st, env, c, CWND_STATE);
+        }
+    } else if (a->dup && !a->sacked && !a->dsack) {
+        c->tlp_out = false; /* case 2: both were, and the peer knows no D-SACK */
     }
 }
 
@@ -555,7 +561,7 @@ void tcp_loss_ack(struct stack *st, struct env *env, struct tcp *c, struct tcp_a
         renege(c);
         a->reneged = true;
     }
-    judge_probe(st, env, c, a);
+    tcp_tlp_judge(st, env, c, a);
     count_reno(st, env, c, a);
     if (c->ca_state == CA_CWR && seq_gt(c->snd.una, c->fl->high_seq)) {
         end_recovery(st, env, c, a); /* Linux, not RFC: beyond it, so that the CWR has arrived */
