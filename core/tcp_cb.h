@@ -38,6 +38,13 @@
 /* What a sender's time goes to (tcp_info.c), in Linux's order of precedence. */
 enum tcp_chrono { CHRONO_IDLE, CHRONO_BUSY, CHRONO_RWND, CHRONO_SNDBUF };
 
+/* RFC 5682: whether it is still to be learned if a timeout was for nothing. */
+enum tcp_frto {
+    FRTO_OFF,
+    FRTO_SENT, /* step 1: the first segment went out again */
+    FRTO_NEW,  /* step 2.b: new data goes out, and nothing else again */
+};
+
 /* The logical timers behind the one deadline of a connection. Each is a time or NEVER. */
 enum tcp_timer_kind {
     TT_RTO,     /* retransmission, of data, SYN, SYN-ACK or FIN */
@@ -75,6 +82,7 @@ struct tcp {
     bool tlp_out      : 1; /* a tail loss probe is in flight */
     bool tlp_retrans  : 1; /* ... and it was a retransmission */
     bool reord_seen   : 1; /* reordering has been seen on this path */
+    bool reo_widened  : 1; /* in this round, which ends at reo_round */
     bool dsack_seen   : 1;
     bool mtu_probing  : 1; /* searches the path's MTU: tcp_mtu.c */
 
@@ -146,9 +154,10 @@ struct tcp {
     uint8_t backoff; /* doublings of the RTO */
     uint8_t retries; /* retransmissions of the same data by timeout */
     uint8_t dup_acks;
-    bool frto;          /* RFC 5682: after a timeout, waiting to learn whether it was spurious */
-    uint8_t reordering; /* DupThresh, in segments */
-    uint8_t reo_steps;  /* RFC 8985 reo_wnd_mult */
+    uint8_t frto;        /* enum tcp_frto */
+    uint8_t reordering;  /* DupThresh, in segments */
+    uint8_t reo_steps;   /* RFC 8985 reo_wnd_mult */
+    uint8_t reo_persist; /* ... reo_wnd_persist */
 
     /* acknowledging */
     uint8_t chrono_now; /* enum tcp_chrono: which of the clocks runs */
@@ -192,6 +201,7 @@ struct tcp {
     nsec cwnd_stamp;
     uint32_t cwnd_used; /* RFC 7661 in Linux's form */
     seq tlp_high;
+    seq reo_round;   /* RFC 8985 dsack_round, while reo_widened */
     uint32_t ato_ns; /* delayed ACK interval */
 
     nsec rcv_at; /* last data received */

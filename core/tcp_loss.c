@@ -24,6 +24,7 @@
 #include "tcp_cc.h"
 
 #define REORDERING_MAX 255u
+#define REO_PERSIST    16         /* RFC 8985 6.2 step 4, reo_wnd_persist: recoveries */
 #define TIMEOUT_MIN    (2 * MSEC) /* Linux, not RFC: beyond the reordering window, two ticks */
 
 static void to_state(struct stack *st, struct env *env, struct tcp *c, enum tcp_ca ca)
@@ -66,8 +67,31 @@ static bool is_dsack(const struct tcp_seg *seg)
     return seg->nsack > 1 && seq_geq(b->from, b[1].from) && seq_leq(b->to, b[1].to);
 }
 
+/* RFC 8985 6.2 step 4: the reordering window was too small; once for each round trip that says so,
+ * and for 16 recoveries. Linux, not RFC: what a tail loss probe was for says nothing of it. */
+static void widen_reordering(struct tcp *c, seq ack, const struct tcp_acked *a)
+{
+    if (c->reo_widened && seq_geq(ack, c->reo_round)) {
+        c->reo_widened = false;
+    }
+    if (!c->reo_widened && !a->dsack_tlp) {
+        c->reo_widened = true;
+        c->reo_round = c->snd.nxt;
+        c->reo_steps = (uint8_t)min_u32(c->reo_steps + 1u, 255);
+        c->reo_persist = REO_PERSIST;
+    }
+}
+
+/* The same step: a recovery is over. */
+static void narrow_reordering(struct tcp *c)
+{
+    if (c->reo_persist && --c->reo_persist == 0) {
+        c->reo_steps = 1;
+    }
+}
+
 static void take_dsack(struct stack *st, struct env *env, struct tcp *c, const struct sack_block *b,
-                       struct tcp_acked *a)
+                       seq ack, struct tcp_acked *a)
 {
     struct tcp_tally *t = tcp_tally(st, env, c);
 
@@ -83,9 +107,7 @@ static void take_dsack(struct stack *st, struct env *env, struct tcp *c, const s
     if (c->fl->undo_marker.v && c->fl->undo_retrans > 0 && seq_lt(c->fl->undo_marker, b->to)) {
         c->fl->undo_retrans--;
     }
-    if (c->reo_steps < 255) {
-        c->reo_steps++; /* RFC 8985 6.2 step 4: the reordering window was too small */
-    }
+    widen_reordering(c, ack, a);
 }
 
 static void sack_record(struct tcp *c, struct tx_rec *r, struct tcp_acked *a, nsec now, seq *high)
@@ -211,7 +233,7 @@ void tcp_loss_sack(struct stack *st, struct env *env, struct tcp *c, const struc
         return;
     }
     if (is_dsack(seg)) {
-        take_dsack(st, env, c, &seg->sack[0], a);
+        take_dsack(st, env, c, &seg->sack[0], seg->ack, a);
         first = 1;
     }
     seq high = tcp_highest_sacked(c);
@@ -438,10 +460,13 @@ static void end_recovery(struct stack *st, struct env *env, struct tcp *c,
                !tcp_cc_ops(c->cc.algo)->control) {
         c->cc.cwnd = c->cc.ssthresh < CWND_INFINITE ? max_u32(c->cc.ssthresh, 1) : c->cc.cwnd;
     }
+    if (c->ca_state >= CA_RECOVERY) {
+        narrow_reordering(c);
+    }
     c->fl->undo_cwnd = 0;
     c->fl->reno_sacked = 0;
     c->dup_acks = 0;
-    c->frto = false;
+    c->frto = FRTO_OFF;
     c->fl->retrans_stamp = 0;
     to_state(st, env, c, CA_OPEN);
 }
@@ -491,7 +516,8 @@ static void count_reno(struct stack *st, struct env *env, struct tcp *c, struct 
     }
 }
 
-/* RFC 8985 7.4.2, TLP_process_ack: what became of the probe. Until that is known there is no other. */
+/* RFC 8985 7.4.2, TLP_process_ack: what became of the probe. Until that is known there is no other.
+ */
 void tcp_tlp_judge(struct stack *st, struct env *env, struct tcp *c, const struct tcp_acked *a)
 {
     if (!c->tlp_out || seq_lt(c->snd.una, c->tlp_high)) {
@@ -511,17 +537,26 @@ void tcp_tlp_judge(struct stack *st, struct env *env, struct tcp *c, const struc
     }
 }
 
+/* RFC 5682 3.1 (3b): data that was never sent again is acknowledged, by SACK or not. (2a): not
+ * where the first acknowledgment covers everything; Linux, not RFC: but else it may be the first.
+ */
+static bool timeout_was_spurious(const struct tcp *c, const struct tcp_acked *a)
+{
+    return c->fl->undo_cwnd && a->orig_acked &&
+           (c->frto == FRTO_NEW || (c->frto == FRTO_SENT && seq_lt(c->snd.una, c->fl->high_seq)));
+}
+
 static void in_loss_state(struct stack *st, struct env *env, struct tcp *c, struct tcp_acked *a)
 {
-    bool spurious = c->frto && a->orig_acked && st->knobs.tcp_frto;
-
-    if (c->fl->undo_cwnd && (spurious || may_undo(c, a))) {
+    if (c->fl->undo_cwnd && may_undo(c, a)) {
         undo(st, env, c, true);
         end_recovery(st, env, c, a);
         return;
     }
-    if (a->new_data) {
-        c->frto = c->frto && !a->retrans_acked ? c->frto : false;
+    if (c->frto == FRTO_SENT && a->new_data) {
+        c->frto = FRTO_NEW; /* RFC 5682 2.1 (2b); tcp_push falls back where nothing new may go */
+    } else if (c->frto == FRTO_NEW && (a->sacked || a->dup)) {
+        c->frto = FRTO_OFF; /* RFC 5682 3.1 (3a): the loss was real */
     }
     if (c->sack_ok) {
         rack_detect(st, env, c, a);
@@ -565,6 +600,11 @@ void tcp_loss_ack(struct stack *st, struct env *env, struct tcp *c, struct tcp_a
     count_reno(st, env, c, a);
     if (c->ca_state == CA_CWR && seq_gt(c->snd.una, c->fl->high_seq)) {
         end_recovery(st, env, c, a); /* Linux, not RFC: beyond it, so that the CWR has arrived */
+    }
+    if (c->ca_state == CA_LOSS && timeout_was_spurious(c, a)) {
+        undo(st, env, c, true);
+        end_recovery(st, env, c, a);
+        return;
     }
     if (c->ca_state >= CA_RECOVERY && seq_geq(c->snd.una, c->fl->high_seq) &&
         (c->sack_ok || seq_gt(c->snd.una, c->fl->high_seq) || c->fl->tx.n == 0)) {
@@ -612,8 +652,23 @@ void tcp_loss_reorder(struct stack *st, struct env *env, struct tcp *c)
     }
 }
 
-/* RFC 6298 5.4-5.7, RFC 5681 3.1: all that is outstanding is taken for lost; one segment goes
- * out. */
+/* RFC 8985 6.3, RACK_mark_losses_on_RTO: the first, and what should have been delivered by now;
+ * without SACK all that is outstanding. */
+static void mark_timed_out(struct stack *st, struct env *env, struct tcp *c)
+{
+    nsec rtt = c->fl->rack.rtt ? c->fl->rack.rtt : c->rtt.srtt; /* nothing of this flight came */
+    nsec after = rtt + reordering_window(st, c);
+
+    for (uint32_t i = 0; i < c->fl->tx.n; i++) {
+        struct tx_rec *r = txq_at(&c->fl->tx, i);
+        bool over = i == 0 || !c->sack_ok || r->at + after <= env->now;
+        if (over && !(r->flags & TXR_SACKED)) {
+            mark_lost(c, r, NULL);
+        }
+    }
+}
+
+/* RFC 6298 5.4-5.7, RFC 5681 3.1: what is outstanding is taken for lost; one segment goes out. */
 void tcp_loss_timeout(struct stack *st, struct env *env, struct tcp *c)
 {
     bool fresh = c->ca_state < CA_RECOVERY;
@@ -631,12 +686,7 @@ void tcp_loss_timeout(struct stack *st, struct env *env, struct tcp *c)
     if (txq_at(&c->fl->tx, 0)->flags & TXR_SACKED) {
         renege(c);
     }
-    for (uint32_t i = 0; i < c->fl->tx.n; i++) {
-        struct tx_rec *r = txq_at(&c->fl->tx, i);
-        if (!(r->flags & TXR_SACKED)) {
-            mark_lost(c, r, NULL);
-        }
-    }
+    mark_timed_out(st, env, c);
     c->fl->reno_sacked = 0;
     c->dup_acks = 0;
     c->tlp_out = false;
@@ -644,7 +694,9 @@ void tcp_loss_timeout(struct stack *st, struct env *env, struct tcp *c)
     c->cc.cwnd = tcp_inflight(c) + 1;
     c->cc.cwnd_cnt = 0;
     c->fl->high_seq = c->snd.nxt;
-    c->frto = st->knobs.tcp_frto && c->sack_ok && (fresh || c->retries > 1);
+    /* RFC 5682 2.1 (1), 3.1: not again for what is being recovered; here only with SACK */
+    bool frto = st->knobs.tcp_frto && c->sack_ok && !c->mtu.probe && (fresh || c->retries > 1);
+    c->frto = frto ? FRTO_SENT : FRTO_OFF;
     to_state(st, env, c, CA_LOSS);
     tcp_loss_resend(st, env, c);
 }
@@ -681,7 +733,7 @@ void tcp_loss_smaller(struct stack *st, struct env *env, struct tcp *c)
         }
         c->fl->high_seq = c->snd.nxt;
         c->fl->undo_cwnd = 0;
-        c->frto = false;
+        c->frto = FRTO_OFF;
         to_state(st, env, c, CA_LOSS);
     }
 }

@@ -555,7 +555,9 @@ void tcp_push(struct stack *st, struct env *env, struct tcp *c, enum push how)
     }
     tcp_mtu_follow(st, c);
     tcp_ecn_follow(st, c);
-    if (c->fl->tx.lost) {
+    if (UNLIKELY(c->frto == FRTO_NEW) && c->fl->tx.lost) {
+        how = PUSH_ALL; /* RFC 5682 2.1 (2b) */
+    } else if (c->fl->tx.lost) {
         tcp_loss_resend(st, env, c);
     }
     bool was_full = (c->nospace || tcp_unsent_limit(st, c) != UINT32_MAX) && !tcp_writable(st, c);
@@ -563,6 +565,10 @@ void tcp_push(struct stack *st, struct env *env, struct tcp *c, enum push how)
     bool sent = false;
     if (LIKELY(!c->mtu_probing) || probe_mtu(st, env, c, &sent)) {
         sent |= send_data(st, env, c, how, &limited);
+    }
+    if (UNLIKELY(c->frto == FRTO_NEW) && !seq_gt(c->snd.nxt, c->fl->high_seq)) {
+        c->frto = FRTO_OFF; /* nothing new may go */
+        tcp_loss_resend(st, env, c);
     }
     tell_clocks(st, env, c, sent, limited);
     if (fin_due(c)) {
