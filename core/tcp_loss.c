@@ -41,7 +41,9 @@ static void to_state(struct stack *st, struct env *env, struct tcp *c, enum tcp_
 
 /* ---- SACK into the scoreboard */
 
-/* RFC 8985 6.2 step 2. */
+/* RFC 8985 6.2 step 2. Linux, not RFC: of a segment sent again only the round trip is asked, not
+ * the echoed timestamp: what SACKs report comes with that of the last segment in order (RFC 7323
+ * 4.3). */
 void tcp_rack_advance(struct tcp *c, const struct tx_rec *r, nsec now)
 {
     nsec rtt = now - r->at;
@@ -275,7 +277,7 @@ static nsec reordering_window(const struct stack *st, const struct tcp *c)
     return nsec_min(min / 4 * (c->reo_steps ? c->reo_steps : 1), c->rtt.srtt);
 }
 
-/* RFC 8985 6.2 step 5. */
+/* RFC 8985 6.2 step 5; 6.3: the timer. */
 static void rack_detect(struct stack *st, struct env *env, struct tcp *c, struct tcp_acked *a)
 {
     nsec wait = 0;
@@ -423,7 +425,9 @@ static void enter_recovery(struct stack *st, struct env *env, struct tcp *c)
     to_state(st, env, c, CA_RECOVERY);
 }
 
-/* RFC 9937: what the window is during recovery, after an ACK that delivered something. */
+/* RFC 9937 6: what the window is during recovery, after an ACK that delivered something. Linux, not
+ * RFC: the window of before stands for RecoverFS, which leaves out what was SACKed before; and what
+ * the timer of reordering finds lost is counted as an ACK that delivers nothing. */
 static void prr(struct tcp *c, const struct tcp_acked *a)
 {
     uint32_t inflight = tcp_inflight(c);
@@ -431,16 +435,16 @@ static void prr(struct tcp *c, const struct tcp_acked *a)
     int64_t n;
 
     c->fl->prr_delivered += a->delivered;
-    if (delta < 0) {
+    if (delta < 0) { /* in proportion, rounded up */
         uint64_t part = (uint64_t)c->cc.ssthresh * c->fl->prr_delivered + c->fl->prior_cwnd - 1;
         n = (int64_t)(part / max_u32(c->fl->prior_cwnd, 1)) - c->fl->prr_out;
     } else {
-        n = (int64_t)c->fl->prr_delivered - c->fl->prr_out;
+        n = (int64_t)c->fl->prr_delivered - c->fl->prr_out; /* PRR-CRB */
         n = n > (int64_t)a->delivered ? n : (int64_t)a->delivered;
         if (a->new_data && !a->newly_lost) {
-            n++; /* SafeACK: recovery advances without further loss */
+            n++; /* PRR-SSRB on a SafeACK: recovery advances without further loss */
         }
-        n = n < delta ? n : delta;
+        n = n < delta ? n : delta; /* catches up, as permitted */
     }
     if (tcp_cc_ops(c->cc.algo)->control) {
         return; /* it sets the window by itself */
@@ -619,7 +623,7 @@ void tcp_loss_ack(struct stack *st, struct env *env, struct tcp *c, struct tcp_a
             end_recovery(st, env, c, a);
             return;
         }
-        if (a->delivered || a->newly_lost) {
+        if (a->delivered) {
             prr(c, a);
         }
         break;
