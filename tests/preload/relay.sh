@@ -167,7 +167,7 @@ corrupts_unseen()
     for stack in kernel user; do
         over "$stack" 'out: corrupt data#2 at payload fixed' "${sink[@]}" send "$KERNEL4" 8001 "$work/f"
         [[ $rc == 0 && $(cat "$work/said") =~ ^[0-9a-f]{64}$ && $(cat "$work/said") != "$f" ]]
-        judge 'list(changed("out").values()) == [["tcp.checksum", "payload"]] and twice(out) == 0 and all(p.good for p in out)'
+        judge 'list(changed("out").values()) == [["tcp.checksum", "payload"]] and sum(p.off == s for p in data(out)) == 1 and all(p.good for p in out)'
         judge '[p.off for p in put_out if p.no in changed("out")] == [s]'
     done
 }
@@ -236,7 +236,7 @@ PY
 cat >"$work/open.py" <<PY
 import socket, struct, sys
 s = socket.socket()
-s.settimeout(1)
+s.settimeout(.5)
 if sys.argv[1] == "md5":
     s.setsockopt(socket.IPPROTO_TCP, 14, struct.pack("HH4s120xxxHI80s", 2, 0, socket.inet_aton("$KERNEL4"), 3, 0, b"key")[:216].ljust(216, b"\0"))
     try:
@@ -269,7 +269,7 @@ strips()
         '[p.opts for p in put_out if "S" in p.flags] != [[]] == [p.opts for p in out if "S" in p.flags] and list(changed("out")) == [1] and all(p.good for p in out)'
     sees 'strip all on all' 'not any(p.opts for p in out + inn) and list(changed("out")) == [1] and list(changed("inn")) == [1]'
     sees_with 'out: strip fastopen' '[sorted(p.opts) for p in out if "S" in p.flags] == [[2, 3, 4, 8]]' python3 "$work/open.py" fast
-    sees_with 'out: strip md5 on all' 'put_out and all(19 in p.opts for p in put_out) and not any(19 in p.opts for p in out)' python3 "$work/open.py" md5
+    sees_with 'out: strip md5 on all' '[19 in p.opts for p in put_out if "S" in p.flags][:1] == [True] and not any(19 in p.opts for p in out)' python3 "$work/open.py" md5
 }
 
 strips_others()
@@ -326,7 +326,7 @@ delays()
     sees 'out: delay 60ms jitter 10ms dist uniform' '.05 <= min(late("out").values()) < .052'
     sees 'out: delay 60ms jitter 10ms dist normal' '.02 < min(late("out").values()) < .05 and max(late("out").values()) > .075'
     sees 'out: delay 60ms jitter 10ms dist pareto' '.054 <= min(late("out").values()) < .056 and max(late("out").values()) > .08'
-    sees 'delay 20ms; out: delay 30ms of data#3' '[no for no, t in late("out").items() if t >= .05] == nos(p for p in put_out if p.off == 2 * s and p.n)[:1]'
+    sees 'delay 20ms; out: delay 30ms of data#3' 'late("out")[nos(p for p in put_out if p.off == 2 * s and p.n)[0]] >= .05 > sorted(late("out").values())[len(out) // 2]'
 }
 
 reorders()
@@ -338,9 +338,9 @@ reorders()
 
 queues()
 {
-    sees 'out: rate 2mbit queue 24KiB' 'lost("out") and .09 < max(late("out").values()) < .2'
-    sees 'out: rate 2mbit queue 50ms' 'lost("out") and .04 < max(late("out").values()) < .09'
-    sees 'out: rate 2mbit queue 20p aqm droptail' 'lost("out") and .1 < max(late("out").values()) < .3 and max(p.t for p in out) - min(p.t for p in out) >= 1.1'
+    sees 'out: rate 2mbit queue 24KiB' 'lost("out") and .09 < max(late("out").values()) < .4'
+    sees 'out: rate 2mbit queue 50ms' 'lost("out") and .04 < max(late("out").values()) < .3'
+    sees 'out: rate 2mbit queue 20p aqm droptail' 'lost("out") and .1 < max(late("out").values()) < .5 and max(p.t for p in out) - min(p.t for p in out) >= 1.1'
 }
 
 holes()
