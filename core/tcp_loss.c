@@ -698,8 +698,8 @@ void tcp_loss_timeout(struct stack *st, struct env *env, struct tcp *c)
     c->cc.cwnd = tcp_inflight(c) + 1;
     c->cc.cwnd_cnt = 0;
     c->fl->high_seq = c->snd.nxt;
-    /* RFC 5682 2.1 (1), 3.1, here only with SACK. Linux, not RFC: also when the same times out again,
-     * and not with a probe of the path's MTU out. */
+    /* RFC 5682 2.1 (1), 3.1, here only with SACK. Linux, not RFC: also when the same times out
+     * again, and not with a probe of the path's MTU out. */
     bool frto = st->knobs.tcp_frto && c->sack_ok && !c->mtu.probe && (fresh || c->retries > 1);
     c->frto = frto ? FRTO_SENT : FRTO_OFF;
     to_state(st, env, c, CA_LOSS);
