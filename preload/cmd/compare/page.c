@@ -130,25 +130,40 @@ struct lines {
     struct line sent, again, flight, rtt;
 };
 
-/* What one run's first connection with data drew, in the bulk direction. */
-static void draw(struct lines *out, const struct one *o, unsigned dir)
+/* The program's port of the connection that carried most in a direction. */
+static uint16_t busiest(const struct step *steps, unsigned n, unsigned dir)
+{
+    static uint64_t bytes[65536];
+    uint16_t best = 0;
+
+    memset(bytes, 0, sizeof bytes);
+    for (unsigned i = 0; i < n; i++) {
+        if (steps[i].tcp && steps[i].x->dir == dir) {
+            bytes[steps[i].port] += steps[i].len;
+            best = bytes[steps[i].port] > bytes[best] ? steps[i].port : best;
+        }
+    }
+    return best;
+}
+
+/* What the busiest connection of one run drew, in the bulk direction. Its port. */
+static uint16_t draw(struct lines *out, const struct one *o, unsigned dir)
 {
     unsigned n;
     struct step *steps = story_steps(o, &n);
     uint64_t top = 0;
     uint64_t acked = 0;
-    uint16_t port = 0;
+    uint16_t port = steps ? busiest(steps, n, dir) : 0;
     unsigned oldest = 0; /* step whose acknowledgment is waited for */
     nsec t0 = o->nseen ? o->seen[0].at : 0;
 
     for (unsigned i = 0; steps && i < n; i++) {
         const struct step *p = &steps[i];
         double ms = (double)(p->x->at - t0) / 1e6;
-        if (!p->tcp || (port && p->port != port)) {
+        if (!p->tcp || p->port != port) {
             continue;
         }
         if (p->x->dir == dir && p->len) {
-            port = p->port;
             top = p->end > top ? p->end : top;
             line_add(&out->sent, ms, (double)top / 1024);
             if (p->again) {
@@ -165,11 +180,12 @@ static void draw(struct lines *out, const struct one *o, unsigned dir)
                 oldest = 0;
             }
         }
-        if (port && top > acked) {
+        if (top > acked) {
             line_add(&out->flight, ms, (double)(top - acked) / 1024);
         }
     }
     free(steps);
+    return port;
 }
 
 static json_t *plots(const struct sides *s)
@@ -184,8 +200,11 @@ static json_t *plots(const struct sides *s)
         struct line cwnd = {0};
         struct line srtt = {0};
         nsec t0 = o->nseen ? o->seen[0].at : 0;
-        draw(&l, o, bulk(s));
+        uint16_t port = draw(&l, o, bulk(s));
         for (unsigned i = 0; i < o->nsamples; i++) {
+            if (o->sample[i].port != port) {
+                continue;
+            }
             double ms = (double)(o->sample[i].at - t0) / 1e6;
             line_add(&cwnd, ms, (double)o->sample[i].cwnd * o->sample[i].mss / 1024);
             if (o->sample[i].srtt_us) { /* 0: none measured yet */
@@ -601,9 +620,9 @@ static void head(FILE *f, const struct compared *w)
         put(f, w->setup->program[i]);
     }
     fprintf(f,
-            "</code>, %u runs on each, alternating, over the same emulated wire</p>\n<div "
+            "</code>, %u run%s on each, alternating, over the same emulated wire</p>\n<div "
             "class=\"verdict%s\">",
-            s->n,
+            s->n, s->n == 1 ? "" : "s",
             bug         ? " bug"
             : s->ndiffs ? " some"
                         : "");
@@ -655,7 +674,8 @@ bool compared_page(const struct compared *w, json_t *data, const char *path)
     error_table(f, w->sides);
     rule_table(f, w);
     snprintf(caption, sizeof caption,
-             "The stream %s, first run of each: how far it was sent; dots are bytes sent again.",
+             "The busiest stream %s, first run of each: how far it was sent; dots are bytes sent "
+             "again.",
              dir);
     figure(f, "sequence", "Time and sequence", caption, json_object_get(p, "sequence"));
     figure(f, "window", "Window",

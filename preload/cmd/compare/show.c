@@ -18,9 +18,9 @@ char *compared_verdict(const struct sides *s, char *buf, size_t size)
     if (s->ndiffs == 0) {
         snprintf(buf, size, "Same result for the program, no difference in behaviour.");
     } else {
-        char count[16] = "none";
+        char count[24] = "none";
         if (bugs) {
-            snprintf(count, sizeof count, "%u", bugs);
+            snprintf(count, sizeof count, "%u of them", bugs);
         }
         snprintf(buf, size, "%s result for the program. %u difference%s in behaviour, %s a bug.",
                  s->same_result ? "Same" : "Another", s->ndiffs, s->ndiffs == 1 ? "" : "s", count);

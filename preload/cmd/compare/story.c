@@ -235,7 +235,8 @@ static void take_ack(struct teller *k, struct conn *c, const struct dissection *
     other->sacked = other->sacked || t->nsack != 0;
 }
 
-static void take_end(struct teller *k, const struct dissection *d, const struct seen *x, bool first)
+static void take_end(struct teller *k, const struct conn *c, const struct dissection *d,
+                     const struct seen *x, bool first)
 {
     struct story *s = k->s;
 
@@ -248,7 +249,9 @@ static void take_end(struct teller *k, const struct dissection *d, const struct 
     }
     if (d->tcp.flags & TCP_RST) {
         s->count[x->dir].resets++;
-        s->reset = s->reset < 0 ? (int)x->dir : s->reset;
+        if (s->reset < 0 && c->half[x->dir].known) { /* else it refuses: nothing ends */
+            s->reset = (int)x->dir;
+        }
     }
 }
 
@@ -281,7 +284,7 @@ static void take(struct teller *k, const struct seen *x)
         take_data(k, c, &d, x, first);
     }
     take_ack(k, c, &d, x);
-    take_end(k, &d, x, first);
+    take_end(k, c, &d, x, first);
 }
 
 void story_tell(struct story *s, const struct one *o)

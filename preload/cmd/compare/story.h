@@ -53,7 +53,7 @@ struct story {
     struct flow_counts count[WIRE_DIRS];
     int first_fin; /* enum wire_dir of the first FIN of the first connection; -1: none */
     bool fin[WIRE_DIRS];
-    int reset;      /* who sent the first RST; -1: nobody */
+    int reset;      /* who sent the first RST that ends a connection; -1: nobody */
     bool cut;       /* the wire made one */
     double goodput; /* bytes of payload a second, both directions */
 };
