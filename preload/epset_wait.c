@@ -170,13 +170,17 @@ static bool drive(struct epset *ep, struct env *env)
     return drained;
 }
 
-/* Drives until our half has something or the TUN is empty. Entered. */
+/* Drives until our half has something or the TUN is empty. Collects no more once there is
+ * something: what is level-triggered would be told twice. Entered. */
 static void drive_and_collect(struct wait *w, struct env *env)
 {
     bool drained = false;
-    collect(w);
-    while ((w->n == 0 || w->owes) && !drained && w->ep->set) {
+    if (w->owes && w->ep->set) {
         w->owes = false;
+        drained = drive(w->ep, env);
+    }
+    collect(w);
+    while (w->n == 0 && !drained && w->ep->set) {
         drained = drive(w->ep, env);
         collect(w);
     }

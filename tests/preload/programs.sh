@@ -1,5 +1,5 @@
 #!/bin/bash
-# redis, node and python, unmodified, on the stack: as servers of the kernel's clients, and as clients of the kernel's servers.
+# redis, node, python and apache, unmodified, on the stack: as servers of the kernel's clients, and as clients of the kernel's servers.
 set -euo pipefail
 # shellcheck source=tests/preload/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -202,6 +202,36 @@ PY
     [[ $(sha "$work/got") == "$piece" ]]
 }
 
+# Three processes of 25 threads, which hand their connections to a listener's epoll set and back.
+apache() # MPM
+{
+    local dir=$work/apache.$1 modules=/usr/lib/apache2/modules
+    mkdir "$dir"
+    cat >"$dir/conf" <<CONF
+ServerName stack
+ServerRoot $dir
+LoadModule mpm_$1_module $modules/mod_mpm_$1.so
+LoadModule authz_core_module $modules/mod_authz_core.so
+PidFile $dir/pid
+ErrorLog $dir/log
+Mutex file:$dir
+Listen 7090
+User nobody
+Group nogroup
+DocumentRoot $work/www
+CONF
+    start setsid "$STANDIN" run apache2 -f "$dir/conf" -DFOREGROUND
+    await 10 curl -sf -o "$work/got" "http://$OURS4:7090/piece"
+    [[ $(sha "$work/got") == "$piece" ]]
+    wrk -t1 -c20 -d2 -H 'Connection: close' "http://$OURS4:7090/none" >"$work/wrk"
+    wrk -t1 -c20 -d2 "http://$OURS4:7090/piece" >>"$work/wrk"
+    cat "$work/wrk"
+    not grep -q 'Socket errors' "$work/wrk"
+    not grep 'exit signal' "$dir/log"
+    kill "$(cat "$dir/pid")"
+    wait "$last"
+}
+
 check "redis: a server of 4096 values, load, a saving child" redis_server
 check "redis: blocked and pushed to" redis_pushes
 check "redis: a replica of the kernel's" redis_replica
@@ -211,5 +241,7 @@ check "node: a cluster of two" node_server 7081 2
 check "node: a client" node_client
 check "python: asyncio" python_server
 check "python: TLS" tls
+check "apache: threads and events" apache event
+check "apache: processes" apache prefork
 check "programs: nothing is left" clean
 finish
