@@ -113,6 +113,7 @@ static void tune(struct stack_config *cfg, unsigned host)
         cfg->knobs.tcp_wmem_default = 4096;
         cfg->knobs.tcp_wmem_max = 8192;
     }
+    cfg->knobs.tcp_retries2 = 40; /* in a burst of losses three of four retransmissions go, too */
     cfg->knobs.tcp_congestion_control = !reno;
     cfg->knobs.tcp_ecn = ecn;
     cfg->knobs.tcp_ecn_option = ecn_option;
