@@ -10,6 +10,7 @@ static void judge(const struct tcp_seg *s, size_t size)
     CHECK(s->hdr_len + s->len == size);
     CHECK(s->nsack <= TCP_SACK_MAX);
     CHECK(!s->has_wscale || s->wscale <= 14);
+    CHECK(!s->accecn.here || s->accecn.n <= 3);
     if (!(s->flags & TCP_SYN)) {
         CHECK(!s->has_mss && !s->has_wscale && !s->has_sack_ok);
     }
@@ -25,6 +26,11 @@ static void build_again(struct tcp_seg *s)
     } else if (s->has_ts && s->nsack > 3) {
         s->nsack = 3;
     }
+    s->sign = false;
+    s->syn_layout = SYN_LINUX;
+    if (s->accecn.here) { /* padding may cost what it took */
+        tcp_accecn_fit(s, s->accecn.n);
+    }
     uint32_t n = tcp_seg_build(s, out);
     CHECK(n % 4 == 0 && n <= TCP_HDR_MAX);
     CHECK(tcp_seg_parse(&again, out, n) == DROP_NONE);
@@ -34,6 +40,11 @@ static void build_again(struct tcp_seg *s)
     CHECK(again.has_mss == s->has_mss && (!s->has_mss || again.mss == s->mss));
     CHECK(again.has_wscale == s->has_wscale && (!s->has_wscale || again.wscale == s->wscale));
     CHECK(again.has_ts == s->has_ts && (!s->has_ts || again.ts_val == s->ts_val));
+    CHECK(again.accecn.here == s->accecn.here);
+    if (s->accecn.here) {
+        CHECK(again.accecn.order1 == s->accecn.order1 && again.accecn.n == s->accecn.n);
+        CHECK(memcmp(again.accecn.v, s->accecn.v, s->accecn.n * sizeof s->accecn.v[0]) == 0);
+    }
     CHECK(again.nsack == s->nsack);
     CHECK(memcmp(again.sack, s->sack, s->nsack * sizeof s->sack[0]) == 0);
 }
