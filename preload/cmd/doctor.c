@@ -81,6 +81,9 @@ static void check_parts(struct findings *f)
     bool keeper = place_find(PLACE_KEEPER, path);
     found(f, keeper, "keeper", "make install, or run the command from its build folder", "%s",
           keeper ? path : PLACE_KEEPER " is not where the command looks");
+    bool watch = place_find(PLACE_WATCH, path);
+    found(f, watch, "watch", "make install, or run the command from its build folder", "%s",
+          watch ? path : PLACE_WATCH " is not where the command looks");
 }
 
 static void check_node(struct findings *f)

@@ -114,13 +114,13 @@ static void name_call(const struct event *ev, char buf[40])
 /* False: it says "not now", or nothing that could be compared. */
 static bool name_result(const struct event *ev, bool stream, char buf[24])
 {
-    int err = ev->u.call.err;
+    unsigned err = (uint8_t)ev->u.call.err;
 
     if (err == ERR_AGAIN || err == ERR_INTR || err == ERR_ALREADY) {
         return false;
     }
     if (err) {
-        snprintf(buf, 24, "%s", err_name(err));
+        snprintf(buf, 24, "%s", err_name((int)err));
     } else if (ev->u.call.ret < -1) {
         snprintf(buf, 24, "errno %d", -(int)ev->u.call.ret);
     } else if (stream && ev->u.call.call == EVC_RECV && ev->u.call.ret == 0 && ev->u.call.arg) {
