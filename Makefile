@@ -109,7 +109,7 @@ check-tidy:
 check-cites:
 	$(Q)tests/tools/cites.sh --check
 
-check-preload: all $(BUILD)/bench/relay_run
+check-preload: all $(BUILD)/bench/relay_run $(CONFORM)
 	$(Q)tests/preload/all.sh
 
 cites: ## RFC sections cited in core against those cited in tests

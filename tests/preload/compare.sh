@@ -207,6 +207,25 @@ for r in json.load(open(sys.argv[1]))["runs"]:
 PY
 }
 
+# The watching library changes nothing: programs that print what each call answers print the same with it, on both stacks.
+transparent()
+{
+    local names="fault iov rst_seen shut_rd eintr dup_fork fork_server names opt_tcp poll_states" side f
+    truncate -s $((64 + 65536 * 64)) "$work/log"
+    printf '\x73\x74\x57\x61\x74\x63\x68\x00\x00\x00\x01\x00\x01\x00\x00\x00' >"$work/head"
+    dd if="$work/head" of="$work/log" conv=notrunc status=none
+    chmod 666 "$work/log"
+    # shellcheck disable=SC2086 # words
+    "$ROOT/tests/conform/run.sh" "$BUILD/conform" "$BUILD/libstandin.so" "$BUILD/standin-keeper" "$work/plain" $names
+    # shellcheck disable=SC2086
+    env LD_PRELOAD="$BUILD/libstandin-watch.so" STANDIN_WATCH="$work/log" "$ROOT/tests/conform/run.sh" "$BUILD/conform" \
+        "$BUILD/libstandin-watch.so:$BUILD/libstandin.so" "$BUILD/standin-keeper" "$work/watched" $names
+    for f in "$work"/plain/*.test "$work"/plain/*.peer; do
+        cmp "$f" "$work/watched/${f##*/}"
+    done
+    (($(od -An -t u8 -j 16 -N 8 "$work/log") > 500)) # it was there
+}
+
 unwatched()
 {
     compare -n 1 --warmup 0 --keep "$work/e" -- true >"$work/out"
@@ -241,6 +260,7 @@ check "where nothing differs, nothing is told" errno_agrees
 check "the calls of a family" family
 check "what is sent again, by the stacks' own count" own_counts
 check "what cannot be watched is said" unwatched
+check "watching changes nothing" transparent
 check "the table, with the command to repeat it" table
 check "another output is a bug, exit 1" exits 1 '[bug] output' -n 1 --warmup 0 --keep "$work/k" -- sh -c "$TELLTALE"
 check "unless another class is asked for" exits 0 '[bug] output' -n 1 --warmup 0 --fail-on timing --keep "$work/k" -- sh -c "$TELLTALE"
