@@ -210,7 +210,7 @@ PY
 # The watching library changes nothing: programs that print what each call answers print the same with it, on both stacks.
 transparent()
 {
-    local names="fault iov rst_seen shut_rd eintr dup_fork fork_server names opt_tcp poll_states" side f
+    local names="fault iov rst_seen shut_rd eintr dup_fork fork_server names opt_tcp poll_states" f
     truncate -s $((64 + 65536 * 64)) "$work/log"
     printf '\x73\x74\x57\x61\x74\x63\x68\x00\x00\x00\x01\x00\x01\x00\x00\x00' >"$work/head"
     dd if="$work/head" of="$work/log" conv=notrunc status=none
