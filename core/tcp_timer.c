@@ -48,7 +48,7 @@ void tcp_timer_clear(struct stack *st, struct env *env, struct tcp *c, enum tcp_
 
 void tcp_timers_off(struct stack *st, struct tcp *c)
 {
-    for (int k = 0; k < TT_COUNT; k++) {
+    for (enum tcp_timer_kind k = 0; k < TT_COUNT; k++) {
         *tcp_due_at(c, k) = NEVER;
     }
     timer_remove(&st->timers, &c->timer);
@@ -421,10 +421,10 @@ void tcp_timer(struct stack *st, struct env *env, struct timer *t)
     struct sock_ref ref = sock_ref(&c->s);
 
     st->touching = &c->s;
-    for (int k = 0; k < TT_COUNT; k++) {
+    for (enum tcp_timer_kind k = 0; k < TT_COUNT; k++) {
         if (tcp_due(c, k) <= env->now) {
             *tcp_due_at(c, k) = NEVER;
-            fire(st, env, c, (enum tcp_timer_kind)k);
+            fire(st, env, c, k);
             if (!sock_ref_ok(&ref) || c->state == TCP_CLOSED) {
                 st->touching = NULL;
                 return;

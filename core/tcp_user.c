@@ -31,7 +31,7 @@ void tcp_init(struct stack *st, struct env *env, struct sock *s)
     c->fl = &st->no_flight;
     timer_init(&c->timer);
     c->timer.owner = MEM_TCP;
-    for (int k = 0; k < TT_COUNT; k++) {
+    for (enum tcp_timer_kind k = 0; k < TT_COUNT; k++) {
         *tcp_due_at(c, k) = NEVER;
     }
     tcp_rtt_init(&c->rtt);
@@ -629,7 +629,7 @@ static void forget_all(struct stack *st, struct tcp *c)
     ring_init(&c->sq, 0);
     ring_init(&c->rq, 0);
     tcp_flight_forget(st, c);
-    for (int k = 0; k < TT_COUNT; k++) {
+    for (enum tcp_timer_kind k = 0; k < TT_COUNT; k++) {
         *tcp_due_at(c, k) = NEVER;
     }
     c->state = TCP_CLOSED;
@@ -645,7 +645,7 @@ static void forget_unsent(struct stack *st, struct tcp *c)
     tcp_flight_forget(st, c);
     c->snd.una = c->snd.nxt;
     c->want_out = c->want_ack = false;
-    for (int k = 0; k < TT_COUNT; k++) {
+    for (enum tcp_timer_kind k = 0; k < TT_COUNT; k++) {
         *tcp_due_at(c, k) = NEVER;
     }
 }

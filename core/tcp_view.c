@@ -29,7 +29,7 @@ static void tidy(struct tcp *c)
         *times[i] = *times[i] == NEVER ? 0 : *times[i];
     }
     tidy_time(&c->rtt.min);
-    for (int k = 0; k < TT_COUNT; k++) {
+    for (enum tcp_timer_kind k = 0; k < TT_COUNT; k++) {
         tidy_time(tcp_due_at(c, k));
     }
     c->state = c->state < TCP_STATES ? c->state : TCP_CLOSED;
@@ -46,7 +46,7 @@ static void view_timers(const struct tcp *c, struct view_sock *out)
         [TT_PERSIST] = EVT_PERSIST, [TT_DELACK] = EVT_DELACK, [TT_KEEP] = EVT_KEEPALIVE,
         [TT_WAIT] = EVT_TIMEWAIT,
     };
-    for (int k = 0; k < TT_COUNT; k++) {
+    for (enum tcp_timer_kind k = 0; k < TT_COUNT; k++) {
         uint8_t t = which[k];
         if (k == TT_RTO && c->state == TCP_SYN_RCVD) {
             t = EVT_SYNACK;

@@ -21,6 +21,8 @@ static void build_again(struct tcp_seg *s)
     struct tcp_seg again;
     uint8_t out[TCP_HDR_MAX];
 
+    s->sign = false; /* what only the builder asks is not the parser's to say */
+    s->syn_layout = SYN_LINUX;
     if (s->flags & TCP_SYN) {
         s->nsack = 0;
     } else if (s->has_ts && s->nsack > 3) {
