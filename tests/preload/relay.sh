@@ -247,7 +247,8 @@ else:
     s.sendto(b"x", socket.MSG_FASTOPEN, ("$KERNEL4", 8001))
     s.close()
 PY
-# A SYN with options that neither stack sends: AccECN's and one of RFC 4727. The kernel's raw sockets only.
+# A SYN with options that neither stack sends to this server: AccECN's (only to who speaks it) and one of RFC 4727. The kernel's raw
+# sockets only.
 cat >"$work/raw.py" <<PY
 import socket, struct
 opts = bytes([172, 5, 1, 2, 3, 253, 4, 0xf9, 0x89, 2, 4, 5, 180, 1, 1, 1])
@@ -352,7 +353,7 @@ holes()
 
 big() { echo "out rule 2 $1 data conn 1 offset $2 len 1448"; }
 
-# Every word of the language was used, on both stacks. What ours does not send cannot be taken out of it: those two are shown with the
+# Every word of the language was used, on both stacks. What ours does not send here cannot be taken out of it: those two are shown with the
 # kernel's raw sockets.
 words()
 {
