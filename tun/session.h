@@ -122,6 +122,7 @@ struct session {
     int timer_fd;            /* shared: set to the stack's deadline */
     int keeper_fd;           /* connection to the keeper: its end tells us the keeper has gone */
     int wake_fd;             /* AF_UNIX datagram socket of ours, to send wake-ups from */
+    bool deaf;               /* wake_open: nobody can reach us */
     uint32_t me;             /* our index among the members */
     size_t mapped;           /* bytes of address space mapped at ARENA_BASE */
     size_t seen;             /* arena->size when this process looked last: arena_look */
@@ -258,7 +259,9 @@ void drive_into(struct session *s, struct env *env, struct drive_into *into, boo
 
 /* A wake-up address: an AF_UNIX datagram socket bound to an abstract name made of `number`. The
  * owner of a pollset keeps number in set->owner; wake_send reaches it from any member of the
- * session. */
+ * session. A process that left the session's network namespace is an exception: s->deaf is set
+ * then, and who sleeps must look by himself, every WAKE_DEAF. */
+#define WAKE_DEAF (10 * MSEC)
 int wake_open(struct session *s,
               uint32_t *number); /* the descriptor, high and CLOEXEC; or -errno */
 void wake_send(struct session *s, uint32_t number);
