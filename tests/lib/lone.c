@@ -3,6 +3,7 @@
  */
 #include "tests/lib/lone.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -356,4 +357,17 @@ int64_t lone_recv(struct lone *h, struct sock *s, void *p, size_t len, uint32_t 
 void lone_close(struct lone *h, struct sock *s)
 {
     sock_release(h->st, lone_env(h), s, 0);
+}
+
+int lone_errno(int err)
+{
+    switch (-err) {
+#define ERR(name, text) \
+    case ERR_##name:    \
+        return E##name;
+        ERR_LIST
+#undef ERR
+    default:
+        return 0;
+    }
 }

@@ -59,6 +59,9 @@ void lone_wait(struct lone *h, nsec until);
 struct addr lone_addr(const char *text);
 struct endpoint lone_at(const char *text, uint16_t port);
 
+/* What the program would see in errno for an -ERR_*; 0 for anything else. */
+int lone_errno(int err);
+
 /* Packets with right lengths and checksums. They return the length; `buf` has room for 65600 bytes.
  */
 #define LONE_PKT_MAX 65600u

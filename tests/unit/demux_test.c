@@ -50,19 +50,6 @@ static char story[20000];
  * mixed in it lets some conflicts pass: so all have it, or none. */
 static bool reuseport_round;
 
-static int to_errno(int err)
-{
-    switch (-err) {
-#define ERR(name, text) \
-    case ERR_##name:    \
-        return E##name;
-        ERR_LIST
-#undef ERR
-    default:
-        return 0;
-    }
-}
-
 static uint32_t below(uint32_t n)
 {
     return heap_below(&host->heap, n);
@@ -109,7 +96,7 @@ static void set_both(struct both *b, int level, int name, int v)
 {
     int kernel = setsockopt(b->fd, level, name, &v, sizeof v) == 0 ? 0 : errno;
     int us =
-        to_errno(sock_setopt(host->st, lone_env(host), b->s, level, name, &v, sizeof v, false));
+        lone_errno(sock_setopt(host->st, lone_env(host), b->s, level, name, &v, sizeof v, false));
     agree("setsockopt", kernel, us);
 }
 
@@ -168,7 +155,7 @@ static void try_bind(unsigned i)
     socklen_t len = sockaddr_of(&sa, b->family, addr, port);
     tell("bind(%u, %s, %u)\n", i, addr, port);
     int kernel = bind(b->fd, (void *)&sa, len) == 0 ? 0 : errno;
-    agree("bind", kernel, to_errno(lone_bind(host, b->s, addr, port)));
+    agree("bind", kernel, lone_errno(lone_bind(host, b->s, addr, port)));
     b->bound = b->bound || kernel == 0;
 }
 
@@ -180,7 +167,7 @@ static void try_listen(unsigned i)
     }
     tell("listen(%u)\n", i);
     int kernel = listen(b->fd, 5) == 0 ? 0 : errno;
-    agree("listen", kernel, to_errno(sock_listen(host->st, lone_env(host), b->s, 5)));
+    agree("listen", kernel, lone_errno(sock_listen(host->st, lone_env(host), b->s, 5)));
     b->listens = b->listens || kernel == 0;
 }
 
@@ -196,7 +183,7 @@ static void try_connect(unsigned i)
     socklen_t len = sockaddr_of(&sa, b->family, addr, 9);
     tell("connect(%u, %s)\n", i, addr);
     int kernel = connect(b->fd, (void *)&sa, len) == 0 ? 0 : errno;
-    agree("connect", kernel, to_errno(lone_connect(host, b->s, addr, 9)));
+    agree("connect", kernel, lone_errno(lone_connect(host, b->s, addr, 9)));
     b->connected = b->connected || kernel == 0;
 }
 

@@ -25,19 +25,6 @@
 static struct lone *host;
 static bool root;
 
-static int to_errno(int err)
-{
-    switch (-err) {
-#define ERR(name, text) \
-    case ERR_##name:    \
-        return E##name;
-        ERR_LIST
-#undef ERR
-    default:
-        return 0;
-    }
-}
-
 static int knob_of_file(const char *path, int32_t *out)
 {
     FILE *f = fopen(path, "r");
@@ -123,7 +110,7 @@ static void compare_get(const struct pair *p, int level, int name, size_t room)
     size_t our_len = room;
 
     int kernel = getsockopt(p->fd, level, name, theirs, &their_len) == 0 ? 0 : errno;
-    int us = to_errno(sock_getopt(host->st, lone_env(host), p->s, level, name, ours, &our_len));
+    int us = lone_errno(sock_getopt(host->st, lone_env(host), p->s, level, name, ours, &our_len));
     if (kernel != us) {
         complain(p, level, name, "getsockopt", kernel, us, room);
     }
@@ -139,7 +126,7 @@ static void compare_get(const struct pair *p, int level, int name, size_t room)
 static void compare_set(const struct pair *p, int level, int name, const void *val, size_t len)
 {
     int kernel = setsockopt(p->fd, level, name, val, (socklen_t)len) == 0 ? 0 : errno;
-    int us = to_errno(sock_setopt(host->st, lone_env(host), p->s, level, name, val, len, root));
+    int us = lone_errno(sock_setopt(host->st, lone_env(host), p->s, level, name, val, len, root));
     if (kernel != us) {
         complain(p, level, name, "setsockopt", kernel, us, len);
     }

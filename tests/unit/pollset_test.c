@@ -55,19 +55,6 @@ __attribute__((format(printf, 1, 2))) static void tell(const char *format, ...)
     va_end(args);
 }
 
-static int to_errno(int err)
-{
-    switch (-err) {
-#define ERR(name, text) \
-    case ERR_##name:    \
-        return E##name;
-        ERR_LIST
-#undef ERR
-    default:
-        return 0;
-    }
-}
-
 struct both {
     int fd;
     uint16_t port;
@@ -133,7 +120,7 @@ static void do_add(unsigned i)
     tell("add(%u, %x)\n", i, ev.events);
     int kernel = epoll_ctl(epfd, EPOLL_CTL_ADD, socks[i].fd, &ev) == 0 ? 0 : errno;
     agree("add", kernel,
-          to_errno(pollset_add(host->st, lone_env(host), set, socks[i].s, (int)i, ev.events, i)));
+          lone_errno(pollset_add(host->st, lone_env(host), set, socks[i].s, (int)i, ev.events, i)));
 }
 
 static void do_mod(unsigned i)
@@ -142,14 +129,14 @@ static void do_mod(unsigned i)
     ev.data.u32 = i;
     tell("mod(%u, %x)\n", i, ev.events);
     int kernel = epoll_ctl(epfd, EPOLL_CTL_MOD, socks[i].fd, &ev) == 0 ? 0 : errno;
-    agree("mod", kernel, to_errno(pollset_mod(host->st, set, (int)i, ev.events, i)));
+    agree("mod", kernel, lone_errno(pollset_mod(host->st, set, (int)i, ev.events, i)));
 }
 
 static void do_del(unsigned i)
 {
     tell("del(%u)\n", i);
     int kernel = epoll_ctl(epfd, EPOLL_CTL_DEL, socks[i].fd, NULL) == 0 ? 0 : errno;
-    agree("del", kernel, to_errno(pollset_del(host->st, set, (int)i)));
+    agree("del", kernel, lone_errno(pollset_del(host->st, set, (int)i)));
 }
 
 static void do_send(unsigned i)
@@ -176,7 +163,7 @@ static void do_shutdown(unsigned i)
     int how = (int)below(3);
     tell("shutdown(%u, %d)\n", i, how);
     int kernel = shutdown(socks[i].fd, how) == 0 ? 0 : errno;
-    agree("shutdown", kernel, to_errno(sock_shutdown(host->st, lone_env(host), socks[i].s, how)));
+    agree("shutdown", kernel, lone_errno(sock_shutdown(host->st, lone_env(host), socks[i].s, how)));
 }
 
 static void do_wait(void)

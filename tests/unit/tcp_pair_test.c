@@ -88,6 +88,23 @@ static void pull(struct rig *r, unsigned i, struct end *e)
     rig_flush(r, i);
 }
 
+/* What the two programs can do now; b accepts first. */
+static void both_turn(struct rig *r, struct sock *l, struct end *a, struct end *b)
+{
+    if (!b->s) {
+        int err;
+        b->s = sock_accept(r->host[1].st, rig_env(r, 1), l, &err);
+    }
+    if (b->s) {
+        push(r, 1, b);
+        pull(r, 1, b);
+    }
+    if (tcp_state_of(a->s) != TCP_SYN_SENT) {
+        push(r, 0, a);
+        pull(r, 0, a);
+    }
+}
+
 static struct sock *listener(struct rig *r, bool v6)
 {
     int err;
@@ -131,18 +148,7 @@ static void transfer(uint64_t seed, uint32_t caps, struct rig_wire wire, uint64_
                      (unsigned long long)a.got, (unsigned long long)b.sent,
                      (unsigned long long)b.got);
         }
-        if (!b.s) {
-            int err;
-            b.s = sock_accept(r->host[1].st, rig_env(r, 1), l, &err);
-        }
-        if (b.s) {
-            push(r, 1, &b);
-            pull(r, 1, &b);
-        }
-        if (tcp_state_of(a.s) != TCP_SYN_SENT) {
-            push(r, 0, &a);
-            pull(r, 0, &a);
-        }
+        both_turn(r, l, &a, &b);
     }
     assert_int_equal(a.got, down);
     assert_int_equal(b.got, up);
@@ -235,18 +241,7 @@ static void placed(uint64_t seed, struct rig_wire wire, enum placing how, bool v
     }
     while (!(a.eof && b.eof && a.shut && b.shut)) {
         assert_true(rig_step(r, limit));
-        if (!b.s) {
-            int err;
-            b.s = sock_accept(r->host[1].st, rig_env(r, 1), l, &err);
-        }
-        if (b.s) {
-            push(r, 1, &b);
-            pull(r, 1, &b);
-        }
-        if (tcp_state_of(a.s) != TCP_SYN_SENT) {
-            push(r, 0, &a);
-            pull(r, 0, &a);
-        }
+        both_turn(r, l, &a, &b);
     }
     assert_int_equal(a.got, b.to_send);
     if (r->host[0].placed < (wire.loss || wire.jitter ? 3 : 20)) {
