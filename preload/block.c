@@ -261,7 +261,10 @@ void block_pay(struct env *env)
 static void nap(void)
 {
     struct pollfd p = {.fd = the_session.link.fd, .events = POLLIN};
-    real.poll(&p, 1, NAP_MS);
+    struct timespec ts = timespec_of(NAP_MS * MSEC);
+    if (real.poll(&p, 1, NAP_MS) < 0) { /* RLIMIT_NOFILE 0 forbids even that */
+        nanosleep(&ts, NULL);
+    }
 }
 
 /* Kernel descriptors that also end the wait. */
@@ -360,11 +363,14 @@ enum block_result block_wait(struct env **env, const struct block *b)
     if (UNLIKELY(!self.set || self.epfd <= 0 || self.member != the_session.me || mine.dirty)) {
         leave(*env);
         bool ok = block_prepare();
+        if (!ok) {
+            nap();
+        }
         *env = enter();
         if (!ok) {
-            leave(*env);
-            nap();
-            *env = enter();
+            drive(*env, b);
+        }
+        if (!ok || (b->events & LX_EPOLLET)) { /* an edge since the caller looked comes no more */
             return sock_ref_ok(&b->sock) ? BLOCK_READY : BLOCK_GONE;
         }
     }

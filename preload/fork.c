@@ -16,6 +16,7 @@
 
 #include "preload/enter.h"
 #include "preload/fdtab.h"
+#include "tun/loop.h"
 
 static bool joined; /* of the fork under way: enter.c's lock is held */
 
@@ -26,6 +27,14 @@ void fork_prepare(void)
     }
     joined = enter_fork_prepare();
     fdtab_fork_prepare();
+}
+
+void fork_prepare_raw(void)
+{
+    if (!hooks_off()) {
+        loop_begun(enter_loop());
+    }
+    fork_prepare();
 }
 
 void fork_parent(pid_t child)

@@ -15,6 +15,7 @@ void fork_watch(void);
 
 /* Around a fork that runs no handlers (_Fork, clone, a raw system call). child < 0: it failed. */
 void fork_prepare(void);
+void fork_prepare_raw(void); /* before clone and system calls, after which libc sees to nothing */
 void fork_parent(pid_t child);
 void fork_child(void);
 

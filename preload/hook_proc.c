@@ -113,7 +113,7 @@ static int start_forked(void *arg)
 static int clone_forked(int (*fn)(void *), void *stack, int flags, void *arg, void *const more[3])
 {
     struct start s = {.fn = fn, .arg = arg};
-    fork_prepare();
+    fork_prepare_raw();
     int child = real.clone(start_forked, stack, flags, &s, more[0], more[1], more[2]);
     int saved = errno;
     fork_parent(child);

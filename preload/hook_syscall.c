@@ -238,7 +238,7 @@ static bool epolls(long number, const long a[6], long *ret)
 /* A raw fork runs no fork handlers. */
 static long fork_raw(long number, const long a[6])
 {
-    fork_prepare();
+    fork_prepare_raw();
     long child = pass(number, a);
     int saved = errno;
     if (child == 0) {

@@ -30,6 +30,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <uv.h>
@@ -67,6 +68,7 @@ struct loop {
     nsec revive_at;     /* when to ask for the keeper again; NEVER */
     nsec check_at;      /* the keeper's next look at the TUN; NEVER */
     bool quit;          /* atomic */
+    bool begun;         /* atomic: its thread runs */
     struct post *posts; /* atomic: newest first */
 };
 
@@ -408,9 +410,18 @@ static void loop_free(struct loop *l)
 
 static void *thread_main(void *arg)
 {
+    struct loop *l = arg;
+    __atomic_store_n(&l->begun, true, __ATOMIC_RELEASE);
     sys_prctl(PR_SET_NAME, "standin");
-    run(arg);
+    run(l);
     return NULL;
+}
+
+void loop_begun(const struct loop *l)
+{
+    while (l && !__atomic_load_n(&l->begun, __ATOMIC_ACQUIRE)) {
+        sched_yield();
+    }
 }
 
 static int start_thread(struct loop *l)

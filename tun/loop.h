@@ -24,6 +24,11 @@ struct loop *loop_start(struct session *s);
 /* Ends and frees it (before exec it is not needed: the thread dies with the image). */
 void loop_stop(struct loop *l);
 
+/* Waits until the thread runs. A child that is made without libc's fork keeps libc's list of its
+ * parent's threads, and setuid in it would wait for ever for one that was just being made. NULL:
+ * nothing. */
+void loop_begun(const struct loop *l);
+
 /* In a forked child: the thread is gone; frees what it left, without touching the parent's
  * descriptors' state. */
 void loop_forget(struct loop *l);

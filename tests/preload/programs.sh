@@ -1,5 +1,5 @@
 #!/bin/bash
-# redis, node, python and apache, unmodified, on the stack: as servers of the kernel's clients, and as clients of the kernel's servers.
+# redis, node, python, apache and vsftpd, unmodified, on the stack: as servers of the kernel's clients, and as clients of the kernel's servers.
 set -euo pipefail
 # shellcheck source=tests/preload/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -232,6 +232,30 @@ CONF
     wait "$last"
 }
 
+# Its processes go to namespaces of their own, may open nothing more, and give up what they are. Data both ways round.
+ftp()
+{
+    mkdir -p "$work/empty"
+    cat >"$work/vsftpd.conf" <<CONF
+listen=YES
+listen_port=7021
+background=NO
+anonymous_enable=YES
+no_anon_password=YES
+anon_root=$work/www
+secure_chroot_dir=$work/empty
+seccomp_sandbox=NO
+CONF
+    start setsid "$STANDIN" run vsftpd "$work/vsftpd.conf"
+    await 10 listens 7021
+    local way
+    for way in --ftp-pasv --ftp-port=- --ftp-pasv --ftp-port=-; do
+        curl -sSf -m 20 ${way/=/ } -o "$work/got" "ftp://$OURS4:7021/piece"
+        [[ $(sha "$work/got") == "$piece" ]]
+    done
+}
+listens() { "$STANDIN" ss -tln | grep -q ":$1 "; } # PORT
+
 check "redis: a server of 4096 values, load, a saving child" redis_server
 check "redis: blocked and pushed to" redis_pushes
 check "redis: a replica of the kernel's" redis_replica
@@ -243,5 +267,6 @@ check "python: asyncio" python_server
 check "python: TLS" tls
 check "apache: threads and events" apache event
 check "apache: processes" apache prefork
+check "vsftpd: passive and active" ftp
 check "programs: nothing is left" clean
 finish

@@ -6,7 +6,7 @@ set -euo pipefail
 packages=(
     gcc libc6-dev binutils make pkg-config git ca-certificates
     libuv1-dev libcmocka-dev libpcap-dev libjansson-dev libsodium-dev libnl-route-3-dev uthash-dev systemtap-sdt-dev
-    nginx-light apache2-bin redis-server redis-tools nodejs curl wrk openssl iproute2 tcpdump python3 ethtool procps util-linux libcap2-bin file
+    nginx-light apache2-bin vsftpd redis-server redis-tools nodejs curl wrk openssl iproute2 tcpdump python3 ethtool procps util-linux libcap2-bin file
     clang clang-format clang-tidy cppcheck valgrind libclang-rt-14-dev shellcheck scdoc zsh chromium tshark
 )
 
