@@ -356,9 +356,6 @@ uint32_t accecn_delta(uint8_t ace, uint32_t s_ce, const struct accecn_ack *k)
     if (!k->options) {
         return k->acked_avg > AVG_THIN ? d : safe;
     }
-    if (k->ce_bytes == 0) {
-        return d;
-    }
     if (k->segs >= 2 * (ACE_MASK + 1)) { /* it may have gone round more than once */
         uint32_t likely =
             k->ce_bytes >= k->bytes
