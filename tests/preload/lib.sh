@@ -65,14 +65,9 @@ await()
     done
 }
 
-# The command runs in a subshell that stops at its first failure; what it starts ends with it.
-check()
+# In a subshell that stops at the first failure; what the command starts ends with it. In $rc.
+attempt()
 {
-    local name=$1 rc
-    shift
-    if [[ -n $T && "$0 $name" != *"$T"* ]]; then
-        return 0
-    fi
     set +e
     (
         set -e
@@ -82,13 +77,31 @@ check()
     ) >"$work/out" 2>&1 </dev/null
     rc=$?
     set -e
+}
+
+check_said() { tail -n 12 "$work/out" | cut -c 1-300 | awk '{ print "      " $0 }'; }
+
+# With RETRY=1 a test that failed gets one more chance, and both are told: the machine may have been too busy for it.
+check()
+{
+    local name=$1 rc
+    shift
+    if [[ -n $T && "$0 $name" != *"$T"* ]]; then
+        return 0
+    fi
+    attempt "$@"
+    if ((rc != 0)) && [[ ${RETRY:-0} == 1 ]]; then
+        echo "again: $name (status $rc)"
+        check_said
+        attempt "$@"
+    fi
     if ((rc == 0)); then
         passed=$((passed + 1))
         echo "ok   $name"
     else
         failed=$((failed + 1))
         echo "FAIL: $name (status $rc)"
-        tail -n 12 "$work/out" | cut -c 1-300 | awk '{ print "      " $0 }'
+        check_said
     fi
 }
 

@@ -76,6 +76,7 @@ done
 
 for s in "${suites[@]}"; do
     grep -hE '^(SKIP: |skip  )' "$logs/$s.log" | sort -u | sed -E 's/^(SKIP: |skip  )/  skipped: /' || true
+    grep -h '^again: ' "$logs/$s.log" || true # RETRY=1: passed, if at all, at the second try
 done
 for s in "${bad[@]}"; do
     echo
