@@ -90,7 +90,7 @@ void accecn_rebuild(struct stack *st)
     }
     for (struct accecn *x = mem_obj_next(st->mem, MEM_ACCECN, NULL); x;
          x = mem_obj_next(st->mem, MEM_ACCECN, x)) {
-        if (!sock_live(st, &x->owner->s) || x->owner->accecn != x) {
+        if (!x->owner || !sock_live(st, &x->owner->s) || x->owner->accecn != x) {
             mem_obj_put(st->mem, x);
         }
     }

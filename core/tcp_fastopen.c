@@ -554,7 +554,7 @@ void tfo_rebuild(struct stack *st)
     while ((o = mem_obj_next(st->mem, MEM_TFO, o)) != NULL) {
         o->qlen = 0;
         o->nrst = 0;
-        if (!sock_live(st, &o->owner->s) || o->owner->fo != o) {
+        if (!o->owner || !sock_live(st, &o->owner->s) || o->owner->fo != o) {
             mem_obj_put(st->mem, o);
         }
     }

@@ -59,8 +59,15 @@ down()
     [[ $(sha "$work/got") == "$f" ]]
 }
 
-# What cannot be delivered is owed for minutes: ends the session (of this PID namespace) that owes it.
-end_session() { kill "$(pgrep -x standin-keeper)"; }
+# What cannot be delivered is owed for minutes: ends the session (of this PID namespace) that owes it. One before it may just be
+# leaving.
+end_session()
+{
+    local keepers
+    mapfile -t keepers < <(pgrep -x standin-keeper)
+    kill "${keepers[@]}"
+    await 10 nothing_left
+}
 
 # An upload that ends by this exception.
 fails_with() # NAME OPTION...
