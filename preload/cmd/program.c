@@ -157,18 +157,24 @@ static int check_machine(const char *path, const struct elf_facts *f)
     return EXIT_CANNOT;
 }
 
+/* Dynamic or not: its sockets would be the kernel's. */
+static int refuse_go(const char *path)
+{
+    int ret = cannot(path, "is a Go program; it makes its system calls itself, past the library");
+    msg_do("Fix:", "build it with gccgo, whose library calls libc");
+    msg_more("        (if its sockets are those of C code in it, LD_PRELOAD alone does)");
+    msg_do("Check:", "readelf -n %s", path);
+    return ret;
+}
+
 static int check_loader(const char *path, const struct elf_facts *f)
 {
+    if (f->go) {
+        return refuse_go(path);
+    }
     if (!f->dynamic) {
         int ret = cannot(path, "is statically linked; LD_PRELOAD cannot enter it");
-        if (f->go) {
-            msg_more("It is a Go program.");
-            msg_do("Fix:", "rebuild it with CGO_ENABLED=1 -ldflags '-linkmode=external'");
-            msg_more(
-                "        (Go makes its system calls itself: even then only what cgo does is seen)");
-        } else {
-            msg_do("Fix:", "rebuild it without -static, or use its distribution's dynamic package");
-        }
+        msg_do("Fix:", "rebuild it without -static, or use its distribution's dynamic package");
         msg_do("Check:", "file %s", path);
         return ret;
     }

@@ -4,8 +4,9 @@
  *
  * LD_PRELOAD works only where the program's own loader reads it: not in a static program, not in
  * one that gains privileges at exec (setuid, setgid, file capabilities), not in one for another
- * machine or another C library. All that would end in a program that silently runs on the kernel's
- * stack, so it is refused with what to do instead.
+ * machine or another C library; and a Go program makes its system calls past the library. All that
+ * would end in a program that silently runs on the kernel's stack, so it is refused with what to do
+ * instead.
  */
 #ifndef STANDIN_CMD_PROGRAM_H
 #define STANDIN_CMD_PROGRAM_H

@@ -28,6 +28,22 @@ static_program()
     says 126 'statically linked' run "$work/static"
 }
 
+# Go's linker leaves this note.
+go_program()
+{
+    cat >"$work/note.s" <<'S'
+.section .note.go.buildid,"a",@note
+.long 4, 4, 4
+.asciz "Go\0"
+.ascii "abcd"
+.section .note.GNU-stack,"",@progbits
+S
+    printf 'int main(void) { return 0; }\n' >"$work/p.c"
+    gcc "$@" -o "$work/go" "$work/p.c" "$work/note.s"
+    says 126 'Go program' run "$work/go"
+    says 126 'Fix: ' run "$work/go"
+}
+
 elf_of() # FILE BYTE-OFFSET BYTE: a copy of a program with one byte changed
 {
     cp "$(type -P true)" "$1"
@@ -143,6 +159,7 @@ check "setting without a value" says 125 'NAME=VALUE' run --set tcp_sack true
 check "no such program, by name" says 127 'not found' run no-such-program-here
 check "no such program, by path" says 127 'No such file' run ./no-such-program-here
 check "not executable, a directory, no interpreter" not_executable
+check "Go program" go_program
 if command -v gcc >/dev/null && printf 'int main(void){return 0;}' | gcc -static -x c -o "$work/probe" - 2>/dev/null; then
     check "static program" static_program -static
     check "static PIE program" static_program -static-pie
