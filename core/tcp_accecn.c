@@ -118,9 +118,9 @@ uint8_t accecn_reflected(uint8_t ect)
 
 int accecn_reflects(uint8_t ace)
 {
-    for (uint8_t ect = ECN_NOT_ECT; ect <= ECN_CE; ect++) {
-        if (accecn_reflected(ect) == ace) {
-            return ect;
+    for (unsigned ect = ECN_NOT_ECT; ect <= ECN_CE; ect++) {
+        if (accecn_reflected((uint8_t)ect) == ace) {
+            return (int)ect;
         }
     }
     return -1;

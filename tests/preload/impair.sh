@@ -59,13 +59,14 @@ down()
     [[ $(sha "$work/got") == "$f" ]]
 }
 
-# What cannot be delivered is owed for minutes: ends the session (of this PID namespace) that owes it. One before it may just be
-# leaving.
+# What cannot be delivered is owed for minutes: ends the session (of this network namespace) that owes it. One before it may just
+# be leaving.
 end_session()
 {
-    local keepers
-    mapfile -t keepers < <(pgrep -x standin-keeper)
-    kill "${keepers[@]}"
+    local p
+    for p in $(pgrep -x standin-keeper); do
+        [[ $(readlink "/proc/$p/ns/net") != "$(readlink /proc/self/ns/net)" ]] || kill "$p"
+    done
     await 10 nothing_left
 }
 
